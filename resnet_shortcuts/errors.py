@@ -1,0 +1,81 @@
+"""What a user is told when something is wrong: one line (what, where, what to do) and an exit code."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command; shells and schedulers act on them."""
+
+    OK = 0
+    RUN_FAILED = 1
+    USAGE = 2
+    DATA = 3
+    INTEGRITY = 4
+    ENVIRONMENT = 5
+    BUSY = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class RscError(Exception):
+    """An error for the user, printed as ``error: <what>: <where>: <what to do>`` without a traceback."""
+
+    exit_code: Exit = Exit.RUN_FAILED
+
+    def __init__(self, what: str, where: str = "", todo: str = "") -> None:
+        self.what, self.where, self.todo = what, where, todo
+        super().__init__(": ".join(part for part in (what, where, todo) if part))
+
+    def __reduce__(self) -> tuple[type["RscError"], tuple[str, str, str]]:
+        return type(self), (self.what, self.where, self.todo)
+
+    @property
+    def lines(self) -> list[str]:
+        """One line an error, each complete in itself."""
+        return [" ".join(str(self).split())]
+
+
+class UsageError(RscError):
+    """A wrong command line or config. Nothing has been created on disk."""
+
+    exit_code = Exit.USAGE
+
+
+class DataError(RscError):
+    """A data set that is missing, damaged or not what it says it is."""
+
+    exit_code = Exit.DATA
+
+
+class IntegrityError(RscError):
+    """A checkpoint or a stored result that is damaged, edited or of another format."""
+
+    exit_code = Exit.INTEGRITY
+
+
+class EnvironmentFault(RscError):
+    """The machine cannot do it: disk full, permission denied, no such device."""
+
+    exit_code = Exit.ENVIRONMENT
+
+
+class BusyError(RscError):
+    """Another process holds what this one needs; trying again later is right."""
+
+    exit_code = Exit.BUSY
+
+
+class ManyErrors(UsageError):
+    """Every problem of one input at once, so that a user mends them in one go."""
+
+    def __init__(self, errors: Iterable[RscError]) -> None:
+        self.errors = list(errors)
+        super().__init__("\n".join(str(error) for error in self.errors))
+
+    def __reduce__(self) -> tuple[type["ManyErrors"], tuple[list[RscError]]]:  # type: ignore[override]
+        return type(self), (self.errors,)
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for error in self.errors for line in error.lines]
