@@ -1,0 +1,36 @@
+# `make benchmark` and `make test` are all that a fresh machine needs; both set up .venv first.
+PYTHON ?= python3
+CONFIG ?= configs/benchmark.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+.PHONY: help setup benchmark test check torture mutants clean
+.DELETE_ON_ERROR:
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+setup: $(STAMP) ## .venv with the package and the test tools, pinned by constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python %d.%d: make: set PYTHON to 3.11 or newer" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+benchmark: setup ## train every strategy of CONFIG over its seeds, then tables and a figure
+	@$(BIN)/rsc train --config $(CONFIG)
+	@echo 'Next: . $(BIN)/activate    then: rsc compare, rsc --help' >&2
+
+test: setup ## all tests, fast ones first
+	$(BIN)/python -m pytest -q
+
+check: setup ## style, types, directions of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+clean: ## remove what tools wrote, not results
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,97 @@
+"""The command line: thin commands over the rooms below. Nothing heavy is imported before a command needs it."""
+
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import typer
+
+from resnet_shortcuts.cli import catalogue, compare, doctor, plan, train
+from resnet_shortcuts.cli.app import app
+from resnet_shortcuts.errors import Exit, RscError
+from resnet_shortcuts.names import did_you_mean
+
+COMMANDS = (train, plan, compare, catalogue, doctor)
+
+# The base of every error of Typer's command-line parser, under whatever Click this Typer brings.
+_ParserError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Entry point of ``rsc``: runs a command, prints errors as one line each on standard error, exits with the right code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute_stdout()
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=arguments, prog_name="rsc", standalone_mode=False)
+    except BrokenPipeError:
+        _mute_stdout()
+        return Exit.OK
+    except KeyboardInterrupt:
+        _complain("interrupted: finished runs are kept: the same command goes on where it was")
+        return Exit.INTERRUPTED
+    except typer.Abort:
+        _complain("aborted: nothing was changed")
+        return Exit.INTERRUPTED
+    except RscError as error:
+        _debug(arguments)
+        _complain(*error.lines)
+        return error.exit_code
+    except _ParserError as error:
+        return _parser_error(command, error)
+    except Exception as error:  # the process boundary: a user never gets a traceback unasked
+        _debug(arguments)
+        message = " ".join(str(error).split()) or "no message"
+        _complain(f"internal: {type(error).__name__}: {message}: run again with --debug and report the traceback")
+        return Exit.RUN_FAILED
+    return result if isinstance(result, int) else Exit.OK
+
+
+def _parser_error(command: object, error: Exception) -> int:
+    """Typer's parser errors in the house's one-line form, with the nearest valid command or option."""
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "rsc"
+    message = " ".join(str(getattr(error, "format_message", lambda: str(error))()).split())
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(getattr(error, "message", str(error)), err=True)
+        return Exit.USAGE
+    todo = f"see '{where} --help'"
+    if message.startswith("No such command"):
+        name = message.split("'")[1] if "'" in message else message
+        todo = did_you_mean(name, sorted(getattr(command, "commands", {})))
+        message = f"no such command '{name}'"
+    elif message.startswith("No such option") and context:
+        options = [option for parameter in context.command.params for option in parameter.opts]
+        name = getattr(error, "option_name", "")
+        todo = did_you_mean(name, options)
+        message = f"no such option '{name}'"
+    message = message[:1].lower() + message[1:].rstrip(".")
+    _complain(f"{message}: {where}: {todo}")
+    return Exit.USAGE
+
+
+def _complain(*lines: str) -> None:
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+
+
+def _debug(arguments: list[str]) -> None:
+    if "--debug" in arguments:
+        traceback.print_exc()
+
+
+def _mute_stdout() -> None:
+    """The reader of the pipe went away: what was asked for is done, and Python must not complain again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,30 @@
+"""Options that several commands share, so that they are spelled and explained once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="YAML file that says what to compare.", show_default=False)]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the config; VALUE is read as YAML. Repeatable."),
+]
+Results = Annotated[
+    Path, typer.Option("--results", envvar="RSC_RESULTS", help="Folder that holds one folder an experiment.")
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", envvar="RSC_DATA_ROOT", help="Folder where data sets are looked for.", show_default=False),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Write to FILE; the format follows its extension.", show_default=False),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", help="Strategy that the others are compared with.", show_default="config, else A"),
+]
+
+DEFAULT_RESULTS = Path("results")

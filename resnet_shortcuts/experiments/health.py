@@ -1,0 +1,95 @@
+"""What ``rsc doctor`` looks at: versions, processor, devices, memory, data, folders. Each finding says what to do if it is wrong."""
+
+import os
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scipy", "statsmodels", "pydantic", "typer", "rich", "matplotlib", "safetensors")
+LEAST_FREE_BYTES = 2 * 1024**3
+
+
+def examine(results: Path, data_root: Path | None) -> list[dict[str, Any]]:
+    """One row a finding: ``{"what", "state": "fine" | "note" | "wrong", "found", "todo"}``."""
+    return [*_versions(), *_processor(), *_devices(), *_data(data_root), *_folders(results)]
+
+
+def _row(what: str, found: str, state: str = "fine", todo: str = "") -> dict[str, Any]:
+    return {"what": what, "state": state, "found": found, "todo": todo}
+
+
+def _versions() -> list[dict[str, Any]]:
+    rows = [_row("python", sys.version.split()[0])]
+    for package in PACKAGES:
+        try:
+            rows.append(_row(package, metadata.version(package)))
+        except metadata.PackageNotFoundError:
+            rows.append(_row(package, "not installed", "wrong", "run 'make setup'"))
+    try:
+        from resnet_shortcuts.vision import import_torchvision
+
+        import_torchvision()
+    except (ImportError, RuntimeError) as error:
+        rows.append(_row("import torchvision", str(error).splitlines()[0], "wrong", "install the torchvision made for this torch"))
+    return rows
+
+
+def _processor() -> list[dict[str, Any]]:
+    from resnet_shortcuts import machine
+
+    rows = [_row("processor", f"{machine.cpu_model()}, {machine.cores()} cores for this process")]
+    bf16 = machine.bf16_supported("cpu")
+    rows.append(_row("bf16 on the processor", "yes" if bf16 else "no: 'precision: auto' is fp32 here", "fine" if bf16 else "note"))
+    tcmalloc = machine.find_tcmalloc()
+    rows.append(
+        _row("tcmalloc", str(tcmalloc))
+        if tcmalloc
+        else _row("tcmalloc", "not found", "note", "Debian's package libtcmalloc-minimal4 makes CPU training faster")
+    )
+    load = os.getloadavg()[0]
+    busy = load > 0.5 * machine.cores()
+    rows.append(
+        _row("load", f"{load:.2f}", "note" if busy else "fine", "time nothing while other work runs" if busy else "")
+    )
+    return rows
+
+
+def _devices() -> list[dict[str, Any]]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return [_row("GPU", "none: 'device: auto' is the CPU", "note")]
+    return [
+        _row(f"GPU {index}", f"{torch.cuda.get_device_name(index)}, {torch.cuda.mem_get_info(index)[0] / 2**30:.1f} GiB free")
+        for index in range(torch.cuda.device_count())
+    ]
+
+
+def _data(data_root: Path | None) -> list[dict[str, Any]]:
+    rows = [_row("data: digits", "embedded")]
+    if data_root is None:
+        return [*rows, _row("data root", "not set", "note", "name a folder of data sets by --data-root or RSC_DATA_ROOT")]
+    if not data_root.is_dir():
+        return [*rows, _row("data root", f"{data_root} is no folder", "wrong", "create it, or name another by --data-root")]
+    found = sorted(entry.name for entry in data_root.iterdir())
+    return [*rows, _row("data root", f"{data_root}: {', '.join(found[:8]) or 'empty'}{' ...' if len(found) > 8 else ''}")]
+
+
+def _folders(results: Path) -> list[dict[str, Any]]:
+    from resnet_shortcuts.data.cache import cache_folder
+
+    rows = []
+    for what, folder in (("results", results), ("cache", cache_folder())):
+        there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+        free = shutil.disk_usage(there).free
+        if not there.is_dir():
+            rows.append(_row(what, f"{there} is a file", "wrong", "name another folder"))
+        elif not os.access(there, os.W_OK):
+            rows.append(_row(what, f"{folder}: not writable", "wrong", "give permission, or name another folder"))
+        elif free < LEAST_FREE_BYTES:
+            rows.append(_row(what, f"{folder}: {free / 2**30:.1f} GiB free", "wrong", "free some space"))
+        else:
+            rows.append(_row(what, f"{folder}: {free / 2**30:.0f} GiB free"))
+    return rows

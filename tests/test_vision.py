@@ -1,0 +1,21 @@
+import subprocess
+import sys
+
+import torch
+
+from resnet_shortcuts.vision import import_torchvision
+
+
+def test_torchvision_can_be_imported_beside_this_torch_and_its_models_run():
+    torchvision = import_torchvision()
+    with torch.inference_mode():
+        assert torchvision.models.resnet18().eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 1000)
+
+
+def test_importing_twice_and_with_torchvision_already_there_is_no_error():
+    code = (
+        "from resnet_shortcuts.vision import import_torchvision as f\n"
+        "assert f() is f()\n"
+        "import torchvision.transforms\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
