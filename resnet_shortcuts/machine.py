@@ -1,0 +1,236 @@
+"""Facts about the machine that runs: cores, memory, precision, what is recorded beside every result. Free of torch.
+
+torch is imported by `resolve_device` and `gpu_name` only, and only where an NVIDIA driver is present.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from resnet_shortcuts import __version__
+from resnet_shortcuts.errors import EnvironmentFault, UsageError
+
+Precision = Literal["fp32", "bf16"]
+
+# An x86 processor multiplies bf16 in hardware with AVX512-BF16 (Zen 4, Cooper Lake) or AMX; an Arm one says bf16.
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+_GPU_BF16_SINCE = (8, 0)  # compute capability of Ampere
+_TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+_TCMALLOC_NAMES = ("tcmalloc_minimal", "tcmalloc")
+_LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pydantic", "safetensors")
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _output(*command: str) -> str:
+    """What a command prints, or nothing where it is missing, fails or takes more than 10 s."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def cores() -> int:
+    """How many cores this process may use: its affinity, less where a control group grants fewer."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, allowed if quota is None else min(allowed, int(quota + 0.5)))
+
+
+def _cgroup_quota() -> float | None:
+    words = _read("/sys/fs/cgroup/cpu.max").split()
+    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]):
+        return int(words[0]) / int(words[1])
+    return None
+
+
+@lru_cache(1)
+def _cpuinfo() -> dict[str, str]:
+    """The fields of the first processor, names in lower case."""
+    first = _read("/proc/cpuinfo").split("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip().casefold(): value.strip() for name, _, value in pairs}
+
+
+def cpu_model() -> str:
+    """The processor's name as it gives it itself."""
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine() or "unknown"
+
+
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets of the processor, in the kernel's spelling; empty where the kernel does not tell (not Linux)."""
+    info = _cpuinfo()
+    return frozenset((info.get("flags") or info.get("features") or "").split())
+
+
+def memory_bytes() -> int:
+    """Memory that this process may use: the machine's, less where a control group grants less."""
+    total = int(psutil.virtual_memory().total)
+    limit = _read("/sys/fs/cgroup/memory.max").strip()
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def load_average() -> tuple[float, float, float]:
+    """Runnable processes on average over 1, 5 and 15 minutes; zeros where the system does not tell."""
+    try:
+        return os.getloadavg()
+    except OSError:
+        return (0.0, 0.0, 0.0)
+
+
+@lru_cache(1)
+def tcmalloc_path() -> Path | None:
+    """The allocator that makes a step 14 to 17 % faster when preloaded (Debian: libtcmalloc-minimal4t64), if it is here."""
+    for name in _TCMALLOC_NAMES:
+        for folder in _LIBRARY_FOLDERS:
+            found = [*Path(folder).glob(f"lib{name}.so*"), *Path(folder).glob(f"*-linux-gnu*/lib{name}.so*")]
+            for path in sorted(found, key=str):
+                if path.is_file():
+                    return path
+        listed = re.search(rf"\blib{name}\.so\S*.*=> (\S+)", _output("/sbin/ldconfig", "-p"))
+        if listed and Path(listed[1]).is_file():
+            return Path(listed[1])
+    return None
+
+
+def gpu_driver_present() -> bool:
+    """Whether an NVIDIA driver is loaded here; says nothing of whether torch can use it."""
+    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists()
+
+
+def _torch_sees_gpus() -> int:
+    if not gpu_driver_present():
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def resolve_device(requested: str) -> str:
+    """``cpu`` or ``cuda[:n]`` for ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+
+    ``auto`` takes a GPU where torch can use one. Raises EnvironmentFault where a GPU is asked for that is not there
+    (there is no silent falling back), and UsageError for any other word.
+    """
+    if requested == "cpu":
+        return "cpu"
+    if requested == "auto":
+        return "cuda" if _torch_sees_gpus() else "cpu"
+    if not re.fullmatch(r"cuda(:\d{1,3})?", requested):
+        raise UsageError(f"unknown device {requested[:40]!r}", "run.device", "use auto, cpu, cuda or cuda:N")
+    index = int(requested.partition(":")[2] or 0)
+    if index >= _torch_sees_gpus():
+        reason = "torch sees no such GPU" if gpu_driver_present() else "no NVIDIA driver is loaded"
+        raise EnvironmentFault(
+            f"device {requested!r} is not there", reason, "use --set run.device=cpu, or see rsc doctor"
+        )
+    return requested
+
+
+def bf16_supported(device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware; False where that cannot be told."""
+    if device.split(":")[0] == "cpu":
+        return bool(cpu_flags() & _BF16_FLAGS)
+    lines = _output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader").split()
+    index = int(device.partition(":")[2] or 0)
+    match = re.fullmatch(r"(\d+)\.(\d+)", lines[index]) if index < len(lines) else None
+    return match is not None and (int(match[1]), int(match[2])) >= _GPU_BF16_SINCE
+
+
+def resolve_precision(precision: str, device: str) -> Precision:
+    """What ``auto`` means on this device: bf16 where its hardware multiplies it, else fp32. The others mean themselves.
+
+    bf16 may be asked for where the hardware lacks it: results are the same kind of number, only slower to come by;
+    `precision_warning` has the sentence for the user.
+    """
+    if precision == "auto":
+        return "bf16" if bf16_supported(device) else "fp32"
+    if precision == "bf16":
+        return "bf16"
+    if precision == "fp32":
+        return "fp32"
+    raise UsageError(f"unknown precision {precision[:40]!r}", "run.precision", "use auto, fp32 or bf16")
+
+
+def precision_warning(precision: str, device: str) -> str | None:
+    """What to tell a user who asks for bf16 on hardware without it; None where there is nothing to tell."""
+    if precision == "bf16" and not bf16_supported(device):
+        return f"bf16 is emulated on this {device.split(':')[0]}: correct but slow: fp32 (or auto) is faster here"
+    return None
+
+
+def gpu_name(device: str) -> str | None:
+    """The name of a CUDA device as torch gives it; None for the CPU."""
+    if device.split(":")[0] != "cuda" or not _torch_sees_gpus():
+        return None
+    import torch
+
+    return str(torch.cuda.get_device_name(device))
+
+
+def package_versions() -> dict[str, str | None]:
+    """Versions of what results depend on, read without importing any of it."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+@lru_cache(1)
+def commit() -> str | None:
+    """The git commit of this package's source, with ``+changes`` where the tree differs from it; None without git."""
+    folder = str(Path(__file__).resolve().parent)
+    if not _output("git", "-C", folder, "ls-files", "machine.py").strip():
+        return None  # installed into somebody else's repository
+    head = _output("git", "-C", folder, "rev-parse", "HEAD").strip()
+    changed = _output("git", "-C", folder, "status", "--porcelain", "--", ".").strip()
+    return f"{head}+changes" if head and changed else head or None
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """JSON-able facts that are recorded with every result and hashed into none."""
+    return {
+        "resnet_shortcuts": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu": cpu_model(),
+        "cpu_flags": [flag for flag in _TELLING_FLAGS if flag in cpu_flags()],
+        "cores": cores(),
+        "memory_bytes": memory_bytes(),
+        "device": device,
+        "gpu": gpu_name(device),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "preloaded": os.environ.get("LD_PRELOAD") or None,
+    }
+
+
+def hardware_key(device: str = "cpu") -> str:
+    """A name, fit for a file, for what costs depend on: processor, instruction sets, cores, memory in GiB, GPU."""
+    facts = [cpu_model(), *(flag for flag in _TELLING_FLAGS if flag in cpu_flags()), str(cores())]
+    facts += [f"{memory_bytes() / 2**30:.0f}", gpu_name(device) or "cpu"]
+    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
+    shown = gpu_name(device) or f"{cpu_model()} {cores()} cores"
+    slug = re.sub(r"[^a-z0-9]+", "-", shown.casefold()).strip("-")[:60].strip("-")
+    return f"{slug}-{digest}"
