@@ -1,0 +1,120 @@
+"""How figures look and how they become bytes: one palette with markers, readable in print, on white and on black.
+
+Colours are Okabe and Ito's, without the yellow that vanishes on white; every series has its own marker as well, so that
+no figure needs colour to be read. matplotlib is imported when a figure is drawn, never before.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Format = Literal["svg", "png", "pdf"]
+FORMATS: tuple[Format, ...] = ("svg", "png", "pdf")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7570B3", "#8C6D31", "#7F7F7F")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p", "d")
+INK = "#101214"  # text and axes; a page replaces it by its own text colour
+FAINT = "#8a8f96"
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "resnet-shortcuts",
+    "pdf.fonttype": 42,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """One figure: a file name without extension, a title, what it shows in words, and the matplotlib figure itself."""
+
+    name: str
+    title: str
+    alt: str
+    figure: Figure
+
+    def render(self, format_: Format) -> bytes:
+        """The figure as a file on white: SVG, PNG (160 dots an inch) or PDF. The same figure gives the same bytes."""
+        return self._bytes(format_, "white")
+
+    def inline_svg(self) -> str:
+        """The figure as an SVG element for a page: transparent, inked in the page's text colour, ids of its own."""
+        text = self._bytes("svg", "none").decode()
+        text = text[text.index("<svg") :].replace(INK, "currentColor")
+        text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+        text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{self.name}-", text)
+        text = re.sub(r' height="[^"]*pt"', "", text, count=1)
+        return re.sub(r'^<svg ([^>]*?)width="[^"]*"', r"<svg \1", text, count=1)
+
+    def _bytes(self, format_: Format, background: str) -> bytes:
+        import matplotlib as mpl
+
+        undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+        stream = io.BytesIO()
+        with mpl.rc_context(_STYLE):
+            self.figure.savefig(
+                stream, format=format_, dpi=160, facecolor=background, metadata=undated[format_], bbox_inches="tight",
+                pad_inches=0.08,
+            )  # fmt: skip
+        return stream.getvalue()
+
+
+@contextmanager
+def canvas(width: float, height: float, columns: int = 1, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of ``width`` x ``height`` inches and its axes, drawn off screen in the house's style."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        yield figure, list(axes.flat)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, or each rendering would move things by a hair
+
+
+def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Colour and marker of each name, by its place; no two of the first 117 names share both."""
+    return {
+        name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
+        for i, name in enumerate(dict.fromkeys(names))
+    }
+
+
+def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
+    """Places of the points that no other beats: none costs less and gains at least as much. Cheapest first.
+
+    Of equal points the first is kept.
+    """
+    front: list[int] = []
+    for place in sorted(range(len(costs)), key=lambda i: (costs[i], -gains[i])):
+        if not front or gains[place] > gains[front[-1]]:
+            front.append(place)
+    return front

@@ -1,0 +1,109 @@
+"""Several experiments as one, where honest: unlike data or recipes are refused, unlike hardware loses its costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord, in_order
+from resnet_shortcuts.errors import UsageError
+
+
+def merge(experiments: Sequence[ExperimentRecord]) -> tuple[ExperimentRecord, list[str]]:
+    """One record of all experiments and the notes that must be printed with it.
+
+    A run that several experiments hold (same network, strategy, seed) counts once, a finished one before a failed one.
+    Raises UsageError where the experiments differ in data, recipe or precision, naming the first difference.
+    """
+    if not experiments:
+        raise UsageError("nothing to compare", "rsc compare", "first: rsc train --config configs/benchmark.yaml")
+    first = experiments[0]
+    for other in experiments[1:]:
+        _refuse_unlike(first, other)
+    costs, notes = _costs_of_one_machine([cost for experiment in experiments for cost in experiment.costs])
+    merged = dataclasses.replace(
+        first,
+        name="+".join(in_order(experiment.name for experiment in experiments)),
+        runs=_once(run for experiment in experiments for run in experiment.runs),
+        missing=_still_missing(experiments),
+        left_over=[run for experiment in experiments for run in experiment.left_over],
+        damaged=[run for experiment in experiments for run in experiment.damaged],
+        costs=costs,
+    )
+    return merged, notes
+
+
+def _once(runs: Iterator[RunRecord]) -> list[RunRecord]:
+    kept: dict[tuple[str, str, int], RunRecord] = {}
+    for run in runs:
+        key = (run.network, run.shortcut, run.seed)
+        if key not in kept or (run.finished and not kept[key].finished):
+            kept[key] = run
+    return list(kept.values())
+
+
+def _still_missing(experiments: Sequence[ExperimentRecord]) -> list[tuple[str, str, int]]:
+    there = {(run.network, run.shortcut, run.seed) for experiment in experiments for run in experiment.runs}
+    missing = [key for experiment in experiments for key in experiment.missing]
+    return [key for key in dict.fromkeys(missing) if key not in there]
+
+
+def _refuse_unlike(first: ExperimentRecord, other: ExperimentRecord) -> None:
+    for key, ours, theirs in _differences(_science(first.regime), _science(other.regime)):
+        raise UsageError(
+            f"experiments differ in {key}: {_short(ours)} in '{first.name}', {_short(theirs)} in '{other.name}'",
+            f"{first.name}, {other.name}",
+            "compare them one at a time: accuracies from unlike data or recipes are not mixed",
+        )
+
+
+def _science(regime: Regime) -> dict[str, Any]:
+    return {
+        "data content": regime.content,
+        "train images": regime.train_images,
+        "test images": regime.test_images,
+        "epochs": regime.epochs,
+        "iterations": regime.iterations,
+        "batch size": regime.batch_size,
+        "precision": regime.precision,
+        "augmentation": tuple(regime.augment),
+        "normalisation": regime.normalize,
+        "resolution": regime.resolution,
+        "data": dict(regime.data),
+        "recipe": dict(regime.recipe),
+    }
+
+
+def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The leaves that differ, as (dotted path, value, value)."""
+    for key in in_order([*ours, *theirs]):
+        a, b = ours.get(key), theirs.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            yield from _differences(a, b, f"{path}{key}.")
+        elif a != b:
+            yield f"{path}{key}", a, b
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 24 else text[:21] + "..."
+
+
+def _costs_of_one_machine(costs: Sequence[CostRecord]) -> tuple[list[CostRecord], list[str]]:
+    """Costs if they come from one kind of machine; otherwise what is the same on every machine, and a note."""
+    kept: dict[tuple[str, str], CostRecord] = {}
+    for cost in costs:
+        kept.setdefault((cost.network, cost.shortcut), cost)
+    machines = in_order(cost.hardware for cost in kept.values())
+    if len(machines) < 2:
+        return list(kept.values()), []
+    bare = [
+        dataclasses.replace(
+            cost, hardware="", peak_memory_bytes=None, step_ms=None, step_ms_interval=None, step_ratio=None,
+            step_ratio_interval=None, noise=None, train_seconds=None,
+        )
+        for cost in kept.values()
+    ]  # fmt: skip
+    names = " and ".join(machine or "an unnamed machine" for machine in machines)
+    return bare, [f"Times and peak memory are left out: they were measured on unlike machines ({names})."]

@@ -1,0 +1,135 @@
+"""What the statistics work on: plain records of an experiment, free of folders, files and hashes.
+
+``read.read_experiment`` fills them from the run store; tests fill them by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DONE = "done"
+DIVERGED = "diverged"
+FAILED = "failed"
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord:
+    """One run: a network with a strategy, trained from one seed.
+
+    ``test_accuracy`` and ``train_error`` are percent at the last epoch, ``correct`` says image by image whether the
+    prediction was right (bool, (n_test,)), ``history`` is one mapping an epoch.
+    """
+
+    network: str
+    shortcut: str
+    seed: int
+    status: str = DONE
+    test_accuracy: float | None = None
+    train_error: float | None = None
+    correct: NDArray[np.bool_] | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+    reason: str = ""
+    run_id: str = ""
+    elapsed_seconds: float | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its last epoch with finite numbers."""
+        return self.status == DONE and self.test_accuracy is not None
+
+
+@dataclass(frozen=True)
+class CostRecord:
+    """What one network with one strategy costs on one machine. Unmeasured is None, never 0.
+
+    Bytes are bytes, ``step_ms`` the median of a training step in milliseconds, ``step_ratio`` that time over the
+    baseline's in the same interleaved rounds with its 95 % interval, ``train_seconds`` computed for a machine alone.
+    """
+
+    network: str
+    shortcut: str
+    hardware: str = ""
+    precision: str = ""
+    batch_size: int | None = None
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    saved_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    step_ms: float | None = None
+    step_ms_interval: tuple[float, float] | None = None
+    step_ratio: float | None = None
+    step_ratio_interval: tuple[float, float] | None = None
+    ratio_baseline: str = ""
+    noise: float | None = None
+    train_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Under which conditions numbers arose: everything of the science except network, strategy and seed."""
+
+    source: str = ""
+    train_images: int | None = None
+    test_images: int | None = None
+    epochs: float | None = None
+    iterations: int | None = None
+    batch_size: int | None = None
+    precision: str = ""
+    augment: tuple[str, ...] = ()
+    normalize: str = ""
+    resolution: int | None = None
+    content: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def length(self) -> str:
+        """How long training went on, in words."""
+        if self.epochs is not None:
+            return f"{self.epochs:g} epoch" + ("" if self.epochs == 1 else "s")
+        return "unknown length" if self.iterations is None else f"{self.iterations:,} iterations"
+
+    def sentence(self, network: str = "") -> str:
+        """The regime in words, such as 'ResNet-20, 5,000 images of cifar10, 3 epochs'."""
+        images = "unknown data" if self.train_images is None else f"{self.train_images:,} images"
+        of = f" of {self.source}" if self.source else ""
+        return ", ".join(part for part in (pretty_network(network), images + of, self.length()) if part)
+
+
+@dataclass(frozen=True, eq=False)
+class ExperimentRecord:
+    """One experiment as stored: what was planned, what is there, what is missing, and what it costs."""
+
+    name: str
+    regime: Regime
+    runs: Sequence[RunRecord]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    missing: Sequence[tuple[str, str, int]] = ()
+    left_over: Sequence[str] = ()
+    damaged: Sequence[str] = ()
+    costs: Sequence[CostRecord] = ()
+    baseline: str | None = None
+    margin: float = 0.2
+    fail_above: float | None = None
+    command: str = ""
+    config_text: str = ""
+
+
+def pretty_network(name: str) -> str:
+    """A network's name as people say it: 'cifar-resnet-20' is 'ResNet-20'; what is not known is left alone."""
+    words = {"resnet": "ResNet", "preresnet": "PreResNet", "pyramidnet": "PyramidNet"}
+    parts = name.split("-")
+    if parts[0] in ("cifar", "imagenet") and len(parts) > 2 and parts[1] in words:
+        pretty = f"{words[parts[1]]}-{parts[2]}"
+        return " ".join([pretty, *parts[3:]]) if parts[0] == "cifar" else " ".join([pretty, *parts[3:], "(ImageNet)"])
+    return name
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The different names, in the order of their first appearance."""
+    return list(dict.fromkeys(names))

@@ -1,0 +1,160 @@
+"""The compare table: contract keys, counting rules, and renderings that parse as what they claim to be."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_shortcuts.analysis.merge import merge
+from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.render import csv_text, json_text, latex, markdown, terminal
+from resnet_shortcuts.analysis.summary import compare_table, rows, terminal_view
+from resnet_shortcuts.errors import UsageError
+
+KEYS = [
+    "network", "shortcut", "runs", "failed", "accuracy_mean", "accuracy_sd", "parameters", "multiply_adds",
+    "saved_bytes", "peak_memory_bytes", "step_ms", "train_seconds",
+]  # fmt: skip
+NET = "cifar-resnet-20"
+
+
+def record(**changes: object) -> ExperimentRecord:
+    runs = [RunRecord(NET, "A", seed, test_accuracy=value) for seed, value in enumerate([90.0, 91.0, 95.0])]
+    runs += [
+        RunRecord(NET, "B|x", 0, test_accuracy=80.0),
+        RunRecord(NET, "B|x", 1, status="diverged", test_accuracy=12.0, reason="loss is NaN at step 3"),
+        RunRecord(NET, "C", 0, status="failed", reason="out of memory"),
+    ]
+    given = {
+        "name": "bench",
+        "regime": Regime("digits", 1000, 797, 30),
+        "runs": runs,
+        "missing": [(NET, "C", 1), (NET, "D", 0)],
+        "costs": [CostRecord(NET, "A", "cpu", "fp32", 64, 269_722, 40_551_040, 194_000_000, None, 41.2, None)],
+    }
+    return ExperimentRecord(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def test_rows_count_failures_and_average_the_finished_runs() -> None:
+    a, b, c, d = rows([record()])
+    assert (a.runs, a.failed, a.accuracy_mean) == (3, 0, 92.0)
+    assert a.accuracy_sd == pytest.approx(np.std([90, 91, 95], ddof=1))
+    assert (b.runs, b.failed, b.accuracy_mean, b.accuracy_sd) == (2, 1, 80.0, None)
+    assert (c.runs, c.failed, c.accuracy_mean, c.accuracy_sd) == (1, 1, None, None)
+    assert (d.shortcut, d.runs, d.failed, d.accuracy_mean) == ("D", 0, 0, None)
+    assert a.parameters == 269_722
+    assert a.peak_memory_bytes is None
+    assert b.step_ms is None
+
+
+def test_json_has_exactly_the_contract_keys_and_null_for_what_was_not_measured() -> None:
+    document = json.loads(json_text(compare_table(record())))
+    assert document["schema"] == 1
+    assert document["kind"] == "compare"
+    assert [list(row) for row in document["rows"]] == [KEYS] * 4
+    assert document["rows"][0]["peak_memory_bytes"] is None
+    assert document["rows"][2]["accuracy_mean"] is None
+
+
+def test_csv_reads_back_to_the_same_numbers() -> None:
+    back = list(csv.DictReader(io.StringIO(csv_text(compare_table(record())))))
+    assert list(back[0]) == KEYS
+    assert float(back[0]["accuracy_mean"]) == 92.0
+    assert back[1]["shortcut"] == "B|x"
+    assert back[1]["accuracy_sd"] == ""
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 132, 200])
+@pytest.mark.parametrize("unicode", [True, False])
+def test_terminal_keeps_to_its_width_and_loses_no_value(width: int, unicode: bool) -> None:
+    table = terminal_view(compare_table(record()))
+    text = terminal([table], width=width, unicode=unicode)
+    assert "\x1b" not in text
+    assert unicode or text.isascii()
+    if width >= 40:
+        assert max(map(len, text.splitlines())) <= width
+        assert all(value in text for value in ("92.00", "269,722", "40.55 M", "185.0", "41.2"))
+
+
+def test_terminal_leaves_out_columns_that_say_nothing() -> None:
+    plain = record(runs=[RunRecord(NET, "A", 0, test_accuracy=90.0)], missing=[], costs=[])
+    keys = [column.key for column in terminal_view(compare_table(plain)).columns]
+    assert keys == ["shortcut", "runs", "accuracy_mean"]
+
+
+def test_colour_only_on_demand() -> None:
+    table = compare_table(record())
+    assert "\x1b[" in terminal([table], color=True)
+
+
+def test_markdown_escapes_what_would_break_a_table() -> None:
+    lines = markdown([compare_table(record())]).splitlines()
+    body = [line for line in lines if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in body} == {len(KEYS) + 1}
+
+
+def test_latex_is_balanced_and_escaped() -> None:
+    text = latex([compare_table(record())])
+    assert text.count(r"\begin") == text.count(r"\end")
+    assert r"accuracy, \%" in text
+    assert r"\toprule" in text
+
+
+def test_notes_name_failures_missing_runs_and_how_to_train_them() -> None:
+    text = "\n".join(compare_table(record(command="rsc train --config x.yaml")).notes)
+    assert "B|x on cifar-resnet-20 fails 1 of 2 (loss is NaN at step 3)" in text
+    assert f"Missing runs (2): {NET} C seed 1, {NET} D seed 0. Train them: rsc train --config x.yaml" in text
+
+
+def test_unlike_recipes_are_not_mixed_and_the_difference_is_named() -> None:
+    other = record(name="other", regime=Regime("digits", 1000, 797, 30, recipe={"schedule": {"kind": "cosine"}}))
+    mine = record(regime=Regime("digits", 1000, 797, 30, recipe={"schedule": {"kind": "step"}}))
+    with pytest.raises(UsageError, match=r"recipe\.schedule\.kind.*step in 'bench', cosine in 'other'") as caught:
+        merge([mine, other])
+    assert caught.value.exit_code == 2
+
+
+def test_nothing_to_compare_is_a_usage_error() -> None:
+    with pytest.raises(UsageError):
+        merge([])
+
+
+def test_costs_of_unlike_machines_are_refused_by_name_but_counts_stay() -> None:
+    there = CostRecord(NET, "B|x", "gpu", parameters=5, step_ms=3.0, peak_memory_bytes=7)
+    merged, notes = merge([record(), record(name="two", costs=[there])])
+    assert "cpu and gpu" in notes[0]
+    assert [cost.step_ms for cost in merged.costs] == [None, None]
+    assert [cost.parameters for cost in merged.costs] == [269_722, 5]
+
+
+def test_a_run_in_two_experiments_counts_once_and_the_finished_one_wins() -> None:
+    again = record(name="two", runs=[RunRecord(NET, "C", 0, test_accuracy=70.0)], missing=[])
+    merged, _ = merge([record(), again])
+    (c,) = [row for row in rows([merged]) if row.shortcut == "C"]
+    assert (c.runs, c.failed, c.accuracy_mean) == (1, 0, 70.0)
+    assert merged.missing == [(NET, "C", 1), (NET, "D", 0)]
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=30))
+def test_mean_and_sd_equal_numpy(values: list[float]) -> None:
+    runs = [RunRecord(NET, "A", seed, test_accuracy=value) for seed, value in enumerate(values)]
+    (row,) = rows([record(runs=runs, missing=[])])
+    assert row.accuracy_mean == pytest.approx(np.mean(values))
+    assert row.accuracy_sd == pytest.approx(np.std(values, ddof=1), abs=1e-9)
+
+
+def test_importing_the_room_brings_no_torch_pandas_or_matplotlib() -> None:
+    code = (
+        "import sys, importlib, pkgutil, resnet_shortcuts.analysis as a\n"
+        "[importlib.import_module(f'{a.__name__}.{m.name}') for m in pkgutil.iter_modules(a.__path__)]\n"
+        "heavy = ('torch', 'torchvision', 'pandas', 'matplotlib', 'scipy', 'statsmodels')\n"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
