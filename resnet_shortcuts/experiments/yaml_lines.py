@@ -58,7 +58,11 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
-            raise _RefusedError(f"tag {str(event.tag)[:60]!r}", event.start_mark, "tags are not used here: remove it")
+            raise _RefusedError(
+                f"tag {str(event.tag).replace('tag:yaml.org,2002:', '!!')[:60]!r}",
+                event.start_mark,
+                "tags are not used here: remove it",
+            )
         self._count += 1
         self._depth += 1
         if self._depth > MAX_DEPTH:
@@ -86,6 +90,11 @@ for _tag, _pattern, _first in [
     ("float", r"^(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", _NUMBER_STARTS),
 ]:
     _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+def implicit_resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """By first letter, the tags and patterns of what is not text when it stands unquoted."""
+    return dict(_StrictLoader.yaml_implicit_resolvers)
 
 
 def load(path: Path) -> Document:
@@ -146,7 +155,7 @@ def parse(text: str, place: Place) -> Document:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise UsageError(
-            f"invalid YAML: character {error.character!r} is not allowed", place(line, column), "remove it"
+            f"invalid YAML: character U+{int(error.character):04X} is not allowed", place(line, column), "remove it"
         ) from None
     except (ValueError, OverflowError) as error:  # PyYAML lets an escape such as "\Uffffffff" fail in chr()
         mark = loader.get_mark() if loader is not None else None

@@ -1,0 +1,1 @@
+"""Experiments: config, plan, stored runs and the runner."""

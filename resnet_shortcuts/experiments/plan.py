@@ -1,0 +1,82 @@
+"""What a config means to train: one run a seed, network and shortcut, each named by a hash of its science.
+
+The science of a run is all that its result follows from: strategy, network, data content and preparation, recipe,
+seed, precision, format version. How it was executed (device, threads, jobs, versions) is recorded, not hashed.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from resnet_shortcuts.experiments.config import Config
+from resnet_shortcuts.experiments.records import canonical, sha256
+
+FORMAT = 1
+ID_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run: `network` and `shortcut` are the labels that the config's own specs carry and that tables show."""
+
+    run_id: str
+    network: str
+    shortcut: str
+    seed: int
+    science: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of an experiment. Seeds are outermost: a sweep that is stopped has compared all strategies so far."""
+
+    name: str
+    precision: str
+    runs: tuple[PlannedRun, ...]
+
+    def find(self, run_id: str) -> PlannedRun | None:
+        """The run of this id, or None."""
+        return next((run for run in self.runs if run.run_id == run_id), None)
+
+    def to_json(self) -> str:
+        """JSON for ``plan.json``; the same plan is always the same text."""
+        document = {"format": FORMAT, **asdict(self)}
+        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The plan that `to_json` wrote. Raises ValueError, KeyError or TypeError where the text is not one."""
+        document = json.loads(text)
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise ValueError(f"not a plan of format {FORMAT}")
+        runs = tuple(PlannedRun(**run) for run in document["runs"])
+        for run in runs:
+            if run_id(run.science) != run.run_id:
+                raise ValueError(f"run {run.run_id} is not what its science says")
+        return cls(str(document["name"]), str(document["precision"]), runs)
+
+
+def run_id(science: Mapping[str, Any]) -> str:
+    """Sixteen hex digits of the SHA-256 of the canonical JSON of a run's science."""
+    return sha256(canonical(science))[:ID_LENGTH]
+
+
+def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) -> Plan:
+    """The runs of a config on data of this identity, at this resolved precision (fp32 or bf16)."""
+    if precision not in ("fp32", "bf16"):
+        raise ValueError(f"precision {precision!r} is not resolved")
+    shared = {
+        "format": FORMAT,
+        "data": {**data_identity, "normalize": config.data.normalize, "augment": sorted(config.data.augment)},
+        "recipe": config.train.identity(),
+        "precision": precision,
+    }
+    runs = []
+    for seed in config.seeds:
+        for network in config.networks:
+            for shortcut in config.shortcuts:
+                own = {"network": network.identity(), "shortcut": shortcut.identity(), "seed": seed}
+                science = json.loads(canonical({**shared, **own}))
+                runs.append(PlannedRun(run_id(science), network.label, shortcut.name, seed, science))
+    return Plan(config.name, precision, tuple(runs))
