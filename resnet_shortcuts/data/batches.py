@@ -1,0 +1,118 @@
+"""Batches as a pure function of (seed, epoch, sample): the same for every strategy, from any step on, on any device."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from resnet_shortcuts.data import augment
+from resnet_shortcuts.data.dataset import Dataset, Split
+from resnet_shortcuts.data.spec import DataSpec, steps_per_epoch
+from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.streams import numpy_stream
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+_ON_DEVICE = 8 * 2**30
+
+
+class Normalize:
+    """uint8 (B, H, W, C) to float32 by ``(x - mean) * scale``; mean and scale are (C,), or (H, W, C) for ``pixel``."""
+
+    def __init__(self, dataset: Dataset, kind: str, device: torch.device) -> None:
+        mean, scale = np.zeros(dataset.channels), np.full(dataset.channels, 1 / 255)
+        if kind == "channel":
+            mean, std = dataset.channel_statistics
+            scale = 1 / np.where(std > 0, std, 255.0)
+        elif kind == "pixel":
+            mean = dataset.pixel_mean
+        self.scale = torch.from_numpy(scale).float().to(device)
+        self.shift = torch.from_numpy(-mean * scale).float().to(device)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 (B, H, W, C), contiguous."""
+        return torch.addcmul(self.shift, images.float(), self.scale)
+
+
+def _on(device: torch.device, images: NDArray[np.uint8]) -> torch.Tensor:
+    """All images of a part as a tensor: mapped from disk, or in the memory of an accelerator where they fit in 8
+    GiB."""
+    tensor = torch.from_numpy(images)
+    return tensor.to(device) if device.type != "cpu" and images.nbytes <= _ON_DEVICE else tensor
+
+
+class TrainBatches:
+    """The training batches of one run.
+
+    Every epoch shuffles the images anew. The last batch of an epoch may be shorter; one of a single image is left
+    out (batch normalisation needs two). ``crop`` pads by ``resolution // 8`` on each side (4 at 32) and cuts
+    ``resolution``; where images are stored with a margin (imagenet, imagenette) it cuts from that instead of
+    padding. Without augmentation the centre is cut. Raises UsageError where the batch is larger than the training
+    set.
+    """
+
+    def __init__(
+        self, dataset: Dataset, spec: DataSpec, *, seed: int, batch_size: int, device: torch.device | str
+    ) -> None:
+        self.split, self.seed, self.batch_size = dataset.train, seed, batch_size
+        self.device, self.resolution = torch.device(device), dataset.resolution
+        self.augment = frozenset(spec.augment)
+        if batch_size > len(self.split) or len(self.split) < 2:
+            raise UsageError(f"train.batch_size {batch_size}", f"{len(self.split)} training images", "make it smaller")
+        self._images = _on(self.device, self.split.images)
+        self._labels = torch.from_numpy(self.split.labels)
+        self._normalize = Normalize(dataset, spec.normalize, self.device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches an epoch."""
+        return steps_per_epoch(len(self.split), self.batch_size)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Batches of ``epoch`` from ``first_step`` on: x (B, C, H, W) float32, channels_last, and y (B,) int64, on
+        the device."""
+        order = numpy_stream(self.seed, "order", epoch).permutation(len(self.split))
+        drawn = augment.draws(self.seed, epoch, int(self.split.indices[-1]) + 1) if self.augment else None
+        for step in range(first_step, self.steps_per_epoch):
+            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+            samples = self.split.indices[chosen]
+            x = self._normalize(_take(self._images, samples, self.device))
+            if drawn is None:
+                x = augment.centre_crop(x, self.resolution)
+            else:
+                x = self._augmented(x, torch.from_numpy(drawn[samples]).to(self.device))
+            yield x.permute(0, 3, 1, 2), self._labels[torch.from_numpy(chosen)].to(self.device)
+
+    def _augmented(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        size = self.resolution
+        if "random-resized-crop" in self.augment:
+            x = augment.random_resized_crop(x, size, u[:, 3:7].float())
+        elif "crop" in self.augment:
+            x = augment.pad(x, size // 8) if x.shape[1] == size else x
+            places = x.shape[1] - size + 1
+            top, left = (u[:, :2] * places).long().unbind(1)
+            x = augment.crop(x, size, top, left)
+        else:
+            x = augment.centre_crop(x, size)
+        return augment.flip(x, u[:, 2] < 0.5) if "flip" in self.augment else x
+
+
+def _take(images: torch.Tensor, samples: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    return images.index_select(0, torch.from_numpy(samples).to(images.device)).to(device)
+
+
+def test_batches(
+    split: Split, dataset: Dataset, spec: DataSpec, batch_size: int, device: torch.device | str
+) -> Iterator[Batch]:
+    """Every image of a split once, in order, centre cut, never augmented: x (B, C, H, W) float32 channels_last, y
+    (B,) int64."""
+    device = torch.device(device)
+    images, normalize = torch.from_numpy(split.images), Normalize(dataset, spec.normalize, device)
+    for start in range(0, len(split), batch_size):
+        samples = split.indices[start : start + batch_size]
+        x = augment.centre_crop(normalize(_take(images, samples, device)), dataset.resolution)
+        y = torch.from_numpy(split.labels[start : start + batch_size]).to(device)
+        yield x.permute(0, 3, 1, 2), y
+
+
+test_batches.__test__ = False  # type: ignore[attr-defined]  # pytest takes any test_* that a test imports for a test

@@ -1,0 +1,145 @@
+"""Decode a data set once into the cache; the next start maps it in."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from resnet_shortcuts.data import cache as store
+from resnet_shortcuts.data.source import Contents, Part, Progress, Source, digest
+from resnet_shortcuts.data.sources import digits, folders
+from resnet_shortcuts.data.spec import DataSpec
+from resnet_shortcuts.data.statistics import of_images
+from resnet_shortcuts.errors import DataError, UsageError
+
+Find = Callable[[DataSpec, Path | None, Path, Progress | None], Source]
+_FIND: dict[str, Find] = {
+    "digits": digits.find,
+    "image-folder": folders.find,
+}
+
+
+def cache_folder() -> Path:
+    """RSC_CACHE, or the platform's cache folder."""
+    named = os.environ.get("RSC_CACHE")
+    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("resnet-shortcuts"))
+
+
+def prepare(spec: DataSpec, *, data_root: Path | None, cache: Path, progress: Progress | None = None) -> Path:
+    """Find the data, decode it into ``cache`` unless it is there, and return its folder there, for ``load`` and
+    ``describe``.
+
+    A stamp of names, sizes and times tells whether a decoded copy is fresh; a damaged copy is made again. One
+    process decodes, others wait. ``progress(what, done, total)`` is called while decoding or downloading. Raises
+    DataError (missing, damaged), UsageError (sizes or classes that the data does not have), EnvironmentFault (disk
+    full, permission).
+    """
+    source = _FIND[spec.source](spec, data_root, cache, progress)
+    key = digest([store.FORMAT, spec.source, spec.resolution, source.stamp])[:16]
+    target = cache / "data" / f"{spec.source}-{key}"
+    if not store.is_sound(target):
+        with store.locked(target.parent / f".{target.name}.lock", progress), store.writing(target):
+            if not store.is_sound(target):  # another process may have made it meanwhile
+                _decode(source, spec, target, progress)
+    check_sizes(spec, describe(target))
+    return target
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder.
+
+    Keys: ``content`` (SHA-256 over decoded images, labels and class names, before any subset), ``source``,
+    ``where``, ``classes``, ``resolution`` (pixels that a network sees), ``channels``, ``counts`` {"train": n,
+    "test": n}, ``shape`` {"train": [H, W, C], ...}.
+    """
+    manifest = store.read_manifest(folder)
+    if manifest is None:
+        raise DataError("not a prepared data set", str(folder), "prepare it again")
+    return manifest
+
+
+def check_sizes(spec: DataSpec, manifest: dict[str, Any]) -> None:
+    """Raises UsageError where ``train_size`` (with ``validation``) or ``test_size`` exceeds what the data has."""
+    train, test = manifest["counts"]["train"], manifest["counts"]["test"]
+    where = f"{spec.source} has {train:,} training and {test:,} test images"
+    if (spec.train_size or 1) + spec.validation > train:
+        held = f" + data.validation {spec.validation}" if spec.validation else ""
+        asked = f"data.train_size {spec.train_size}" if spec.train_size else "data.train_size 1"
+        raise UsageError(f"{asked}{held} is more than the data", where, f"at most {train - spec.validation:,}")
+    if spec.test_size and spec.test_size > test:
+        raise UsageError(f"data.test_size {spec.test_size} is more than the data", where, f"at most {test:,}")
+
+
+def _decode(source: Source, spec: DataSpec, target: Path, progress: Progress | None) -> None:
+    contents = source.open()
+    _check(contents, source)
+    for left in target.parent.glob(f".{target.name}.staging-*"):  # of a process that died: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
+    needed = sum(len(part.labels) * (int(np.prod(part.shape)) + 8) for part in (contents.train, contents.test))
+    store.require_space(target.parent, needed + 2**20)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.staging-", dir=target.parent))
+    try:
+        staging.chmod(0o755)
+        manifest = _write(contents, staging, progress)
+        manifest |= {"source": spec.source, "where": source.where, "resolution": _resolution(spec, contents)}
+        if target.exists():
+            shutil.rmtree(target)  # damaged, as is_sound found
+        store.publish(staging, target, manifest)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _resolution(spec: DataSpec, contents: Contents) -> int:
+    return contents.resolution or contents.test.shape[0]
+
+
+def _check(contents: Contents, source: Source) -> None:
+    for name, part in (("train", contents.train), ("test", contents.test)):
+        if len(part.labels) == 0 or part.labels.min() < 0 or part.labels.max() >= len(contents.classes):
+            raise DataError(f"{name} labels out of range 0..{len(contents.classes) - 1}", source.where, "get it again")
+
+
+def _write(contents: Contents, staging: Path, progress: Progress | None) -> dict[str, Any]:
+    hashes = {}
+    parts = {"train": contents.train, "test": contents.test}
+    total, before = sum(len(part.labels) for part in parts.values()), 0
+    statistics: dict[str, Any] = {}
+    for name, part in parts.items():
+        images = _fill(part, staging / f"{name}.images.npy", progress, before, total)
+        before += len(part.labels)
+        np.save(staging / f"{name}.labels.npy", part.labels)
+        hashes[f"{name}.images"] = store.array_hash(images)
+        hashes[f"{name}.labels"] = store.array_hash(part.labels)
+        if name == "train":
+            mean, std = of_images(images)
+            statistics = {"mean": mean.tolist(), "std": std.tolist()}
+    shapes = {name: list(part.shape) for name, part in parts.items()}
+    return {
+        "format": store.FORMAT,
+        "content": digest([list(contents.classes), shapes, hashes]),
+        "sha256": hashes,
+        "classes": list(contents.classes),
+        "channels": contents.train.shape[2],
+        "counts": {name: len(part.labels) for name, part in parts.items()},
+        "shape": shapes,
+        "statistics": statistics,
+    }
+
+
+def _fill(
+    part: Part, path: Path, progress: Progress | None, before: int, total: int
+) -> np.memmap[Any, np.dtype[np.uint8]]:
+    images = store.new_array(path, (len(part.labels), *part.shape))
+
+    def tick(done: int) -> None:
+        if progress:
+            progress("decoding images", before + done, total)
+
+    part.decode(images, tick)
+    images.flush()
+    return images

@@ -1,0 +1,171 @@
+"""Class folders of images: train/CLASS/... and test/CLASS/... (or val/)."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from resnet_shortcuts.data.source import Contents, Images, Part, Progress, Source, digest
+from resnet_shortcuts.data.sources import pictures
+from resnet_shortcuts.data.spec import DataSpec
+from resnet_shortcuts.errors import DataError, UsageError
+from resnet_shortcuts.names import did_you_mean
+from resnet_shortcuts.streams import numpy_stream
+
+# Files that tools leave beside images. Anything else that is no image is named, never silently skipped.
+_NO_IMAGES = frozenset({".txt", ".csv", ".md", ".json", ".xml", ".ini", ".db", ".html", ".py"})
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One image file: path relative to the root, and what tells whether it changed (size, mtime and ctime in ns)."""
+
+    path: str
+    stamp: tuple[int, int, int]
+
+
+Classes = dict[str, list[Listed]]
+"""Class name to its images, both sorted by name."""
+
+
+def find(spec: DataSpec, data_root: Path | None, cache: Path, progress: Progress | None) -> Source:
+    """Class folders under ``spec.root`` (relative to the data root), or under the data root itself."""
+    root = root_folder(spec, data_root)
+    train = class_folders(root, "train")
+    test = class_folders(root, "test" if (root / "test").is_dir() else "val")
+    return from_listing(spec, root, train, test, resolution=spec.resolution)
+
+
+def root_folder(spec: DataSpec, data_root: Path | None, *candidates: str) -> Path:
+    """The folder that holds the data: the first of root, root/candidates... that holds train/. Raises DataError."""
+    base = data_root or Path()
+    if spec.root is not None:
+        base = base / Path(spec.root).expanduser()
+    elif data_root is None:
+        todo = "set data.root, --data-root or RSC_DATA_ROOT to the folder"
+        raise DataError(f"no folder given for {spec.source}", "data.root", todo)
+    for folder in [base, *(base / name for name in candidates)]:
+        if (folder / "train").is_dir():
+            return folder.resolve()
+    if not base.exists():
+        raise DataError("no such folder", str(base), "set data.root or --data-root to the folder that holds train/")
+    tried = "".join(f", {name}/train/" for name in candidates)
+    raise DataError(f"no train/ folder (looked for train/{tried})", str(base), "put class folders under train/")
+
+
+def class_folders(root: Path, part: str) -> Classes:
+    """The images of each class folder of ``root/part``. Raises DataError: nothing there, an empty class, a file that
+    is no image."""
+    folder = root / part
+    if not folder.is_dir():
+        raise DataError(f"no {part}/ folder", str(root), "put class folders of test images under test/ or val/")
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if not names:
+        raise DataError("no class folders", str(folder), f"put one folder of images a class under {part}/")
+    classes = {name: list(_images(root, f"{part}/{name}")) for name in names}
+    empty = [name for name, images in classes.items() if not images]
+    if empty:
+        raise DataError(f"class without images: {', '.join(empty)}", str(folder), "add images or remove the folder")
+    return classes
+
+
+def _images(root: Path, relative: str) -> Iterator[Listed]:
+    try:
+        entries = sorted(os.scandir(root / relative), key=lambda entry: entry.name)
+    except OSError as error:
+        raise _unreadable(root / relative, error) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = f"{relative}/{entry.name}"
+        try:
+            info = entry.stat()
+        except OSError as error:
+            raise _unreadable(root / path, error) from error
+        if stat.S_ISDIR(info.st_mode):
+            yield from _images(root, path)
+            continue
+        suffix = Path(entry.name).suffix.lower()
+        if suffix in _NO_IMAGES:
+            continue
+        if not stat.S_ISREG(info.st_mode) or suffix not in pictures.SUFFIXES:
+            raise DataError("not an image file", str(root / path), "remove it from the class folder")
+        yield Listed(path, (info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError("cannot read", str(path), error.strerror or "check its permissions")
+
+
+def from_listing(
+    spec: DataSpec, root: Path, train: Classes, test: Classes, *, resolution: int | None, stored: int | None = None
+) -> Source:
+    """A source of listed files, after the choice of classes and of images a class. ``stored``: side to keep, if not
+    resolution."""
+    _same_classes(root, train, test)
+    names = _chosen_classes(spec, tuple(train), root)
+    chosen = {name: _chosen_images(spec, name, train[name]) for name in names}
+    kept = {name: test[name] for name in names}
+    side = stored or resolution
+
+    def open_() -> Contents:
+        if side is None:
+            first = root / chosen[names[0]][0].path
+            native = int(pictures.decode(first, None).shape[0])
+            return Contents(names, _part(root, chosen, native, True), _part(root, kept, native, True))
+        return Contents(names, _part(root, chosen, side, False), _part(root, kept, side, False), resolution)
+
+    listing = [[[image.path, *image.stamp] for image in part[name]] for part in (chosen, kept) for name in names]
+    return Source(stamp=digest([list(names), side, listing]), where=str(root), open=open_)
+
+
+def _part(root: Path, classes: Classes, side: int, check_sizes: bool) -> Part:
+    paths = [root / image.path for images in classes.values() for image in images]
+    labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(images) for images in classes.values()])
+
+    def decode(out: Images, tick: Callable[[int], None]) -> None:
+        if check_sizes:
+            pictures.check_same_size(paths, side)
+        pictures.decode_all(paths, out, tick)
+
+    return Part(labels, (side, side, 3), decode)
+
+
+def _same_classes(root: Path, train: Classes, test: Classes) -> None:
+    for name, part, other in (("train", train, test), ("test", test, train)):
+        alone = sorted(set(part) - set(other))
+        if alone:
+            shown = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
+            what = f"train and test classes differ: only in {name}: {shown}"
+            raise DataError(what, str(root), "give both the same class folders")
+    if len(train) < 2:
+        raise DataError("only one class", str(root), "give at least two class folders")
+
+
+def _chosen_classes(spec: DataSpec, known: tuple[str, ...], root: Path) -> tuple[str, ...]:
+    if spec.classes is None:
+        return known
+    if isinstance(spec.classes, int):
+        if spec.classes > len(known):
+            raise UsageError(f"data.classes is {spec.classes}", str(root), f"there are {len(known)} classes")
+        return known[: spec.classes]
+    for name in spec.classes:
+        if name not in known:
+            raise UsageError(f"no class {name!r}", str(root), did_you_mean(name, known))
+    return tuple(sorted(spec.classes))
+
+
+def _chosen_images(spec: DataSpec, name: str, images: list[Listed]) -> list[Listed]:
+    wanted = spec.images_per_class
+    if wanted is None:
+        return images
+    if wanted > len(images):
+        raise UsageError(f"data.images_per_class is {wanted}", f"class {name}", f"it has {len(images)} training images")
+    order = numpy_stream("images_per_class", name).permutation(len(images))[:wanted]
+    return [images[position] for position in sorted(order)]

@@ -1,0 +1,29 @@
+"""Which images a subset holds: balanced over the classes, and the same whatever the seed of a run."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_shortcuts.data.source import Labels
+from resnet_shortcuts.streams import numpy_stream
+
+
+def balanced_order(labels: Labels, purpose: str) -> NDArray[np.int64]:
+    """An order (N,) of all images, each prefix of which is balanced: class counts differ by at most one while they
+    last.
+
+    It depends on the labels and on ``purpose`` only, so a larger subset contains the smaller one.
+    """
+    stream = numpy_stream("subset", purpose)
+    shuffled = stream.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.bincount(labels, minlength=1)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    turn = stream.permutation(len(counts))[labels[by_class]]
+    return by_class[np.lexsort((turn, rank))].astype(np.int64)
+
+
+def choose(labels: Labels, size: int, purpose: str) -> NDArray[np.int64]:
+    """The sorted indices (size,) of a balanced subset."""
+    if size == len(labels):
+        return np.arange(size, dtype=np.int64)
+    return np.sort(balanced_order(labels, purpose)[:size])
