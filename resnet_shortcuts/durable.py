@@ -80,17 +80,22 @@ def write_folder(target: Path, files: Mapping[str, bytes], staging: Path | None 
     with _told(target):
         for name, data in files.items():
             _write_synced(staging / name, data)
-    publish_folder(staging, target)
+        _sync_folder(staging)
+    _give_final_name(staging, target)
 
 
 def publish_folder(staging: Path, target: Path) -> None:
     """Make everything in ``staging`` last and give it its final name. Raises EnvironmentFault, FileExistsError."""
-    make_folder(target.parent)
     with _told(target):
         for folder, _, names in os.walk(staging, topdown=False):
             for name in names:
                 _sync(Path(folder) / name)
             _sync_folder(Path(folder))
+    _give_final_name(staging, target)
+
+
+def _give_final_name(staging: Path, target: Path) -> None:
+    make_folder(target.parent)
     try:
         with _told(target):
             if os.path.lexists(target):  # rename would silently replace an empty folder
@@ -123,6 +128,15 @@ def remove(path: Path) -> None:
         else:
             return
         _sync_folder(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Remove scratch, as far as that goes: whether it is gone after a power cut does not matter."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
 
 
 def temporary_beside(path: Path) -> Path:

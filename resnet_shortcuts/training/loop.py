@@ -1,7 +1,7 @@
 """The training loop. It knows a model, batches and a recipe; it has never heard of strategies.
 
-Accuracies are in percent. On a CUDA device nothing in a step waits for the device: sums stay there and are looked at every
-``CHECK_EVERY`` steps, when a state is captured, and at the end of an epoch.
+Accuracies are in percent. On a CUDA device nothing in a step waits for the device: sums stay there and are looked at
+every ``CHECK_EVERY`` steps, when a state is captured, and at the end of an epoch.
 """
 
 import math
@@ -32,9 +32,10 @@ AfterStep = Callable[[Progress, Capture], None]
 class Outcome:
     """What a run ended with.
 
-    ``history`` has a dict an epoch: epoch (from 1), step, learning_rate (of its last step), train_loss, train_accuracy,
-    test_accuracy (None where not evaluated) and, with a validation split, validation_accuracy. ``predictions`` are class
-    numbers, int64 (n_test,), after the last epoch; None if diverged. ``digests`` are SHA-256 of weights and momentum.
+    ``history`` has a dict an epoch: epoch (from 1), step, learning_rate (of its last step), train_loss,
+    train_accuracy, test_accuracy (None where not evaluated) and, with a validation split, validation_accuracy.
+    ``predictions`` are class numbers, int64 (n_test,), after the last epoch; None if diverged. ``digests`` are SHA-256
+    of weights and momentum.
     """
 
     status: str
@@ -66,9 +67,9 @@ def train(
 ) -> Outcome:
     """Train ``model`` in place and evaluate it after the last epoch.
 
-    ``start`` is a state to go on from (``training.state``). ``after_step(progress, capture)`` is called after each step
-    and each epoch; ``capture()`` renders the state at that moment; what it raises ends the training. ``evaluate_every`` is
-    in epochs (0: at the end only). Raises IntegrityError if ``start`` is of another network.
+    ``start`` is a state to go on from (``training.state``). ``after_step(progress, capture)`` is called after each
+    step and each epoch; ``capture()`` renders the state at that moment; what it raises ends the training.
+    ``evaluate_every`` is in epochs (0: at the end only). Raises IntegrityError if ``start`` is of another network.
     """
     device = torch.device(device)
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -173,7 +174,7 @@ class _Run:
     def finish(self) -> Outcome:
         """The final evaluation on the test set: the number that counts, and the only look at it if one is held out."""
         predictions = self.predict(self.dataset.test)
-        accuracy = 100.0 * float(np.mean(predictions == self.dataset.test.labels))
+        accuracy = _percent_equal(predictions, self.dataset.test.labels)
         history = [dict(entry) for entry in self.progress.history]
         history[-1]["test_accuracy"] = accuracy
         digests = {
@@ -197,7 +198,7 @@ class _Run:
         return classes
 
     def _accuracy(self, split: Split) -> float:
-        return 100.0 * float(np.mean(self.predict(split) == split.labels))
+        return _percent_equal(self.predict(split), split.labels)
 
     def capture(self) -> dict[str, bytes]:
         """The state as bytes. Raises Diverged rather than capture one that is beyond saving."""
@@ -218,3 +219,7 @@ class _Run:
     def _fetch_sums_from_progress(self) -> None:
         self.loss_sum = torch.tensor(self.progress.loss_sum, dtype=torch.float64, device=self.device)
         self.hits = torch.tensor(self.progress.hits, dtype=torch.int64, device=self.device)
+
+
+def _percent_equal(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    return 100.0 * int((answers == labels).sum()) / len(labels)

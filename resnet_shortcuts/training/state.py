@@ -1,7 +1,7 @@
 """Everything that training needs to go on as if it had never stopped: weights, buffers, momentum, position, history.
 
-Every random draw is keyed by position, so no generator state belongs here. The tensors travel as safetensors and the rest
-as JSON, whose floats keep all their bits; nothing here can run code when it is read.
+Every random draw is keyed by position, so no generator state belongs here. The tensors travel as safetensors and the
+rest as JSON, whose floats keep all their bits; nothing here can run code when it is read.
 """
 
 import hashlib

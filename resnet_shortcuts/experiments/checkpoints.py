@@ -1,0 +1,103 @@
+"""Checkpoints of a run on its way: tensors first, manifest last, the two newest kept, the newest that verifies used.
+
+``checkpoint-STEP-EPOCH.safetensors`` holds weights, buffers and momentum; the ``.json`` beside it is the manifest: the
+rest of the state, run, step, environment, the tensors' length and hash. Tensors without a manifest are no checkpoint.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_shortcuts import durable
+from resnet_shortcuts.errors import IntegrityError
+from resnet_shortcuts.experiments import records
+
+KEPT = 2
+_TENSORS, _PROGRESS = "state.safetensors", "progress.json"  # as training.state names the parts of a state
+# What decides the bits of a result besides the science: a resume under another value is allowed, warned of, recorded.
+EXECUTION = ("threads", "device", "gpu", "cpu", "compile", "memory_format", "packages", "resnet_shortcuts")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint: the state as ``training.state`` renders it, and the manifest."""
+
+    step: int
+    state: dict[str, bytes]
+    manifest: dict[str, Any]
+
+
+def save(folder: Path, run_id: str, state: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
+    """Write a checkpoint, then drop all but the two newest. Raises EnvironmentFault; the older ones stay whole then.
+
+    ``about`` goes into the manifest: environment, elapsed_seconds, resumed.
+    """
+    progress = json.loads(state[_PROGRESS])
+    # An epoch's last step and its end are two states, hence both numbers.
+    stem = f"checkpoint-{progress['step']:012d}-{progress['epoch']:06d}"
+    tensors = f"{stem}.safetensors"
+    manifest = {
+        **about,
+        "run_id": run_id,
+        "step": progress["step"],
+        "progress": progress,
+        "files": records.listing({tensors: state[_TENSORS]}),
+    }
+    durable.write_file(folder / tensors, state[_TENSORS])
+    durable.write_file(folder / f"{stem}.json", records.render(manifest))
+    for old in _manifests(folder)[KEPT:]:
+        durable.remove(old)  # the manifest goes first: tensors alone are nothing
+        durable.remove(old.with_suffix(".safetensors"))
+
+
+def newest(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that verifies, None if there is none at all; ``warn`` hears of damaged ones passed over.
+
+    Raises IntegrityError if there are checkpoints and none verifies.
+    """
+    bad: list[IntegrityError] = []
+    for path in _manifests(folder):
+        try:
+            checkpoint = _read(path, run_id)
+        except IntegrityError as error:
+            bad.append(error)
+            continue
+        for error in bad:
+            warn(f"{error.what}: {error.where}: went back to the checkpoint of step {checkpoint.step}")
+        return checkpoint
+    if bad:
+        todo = "no checkpoint of this run is good: 'rsc runs --prune' drops them"
+        raise IntegrityError(bad[0].what, bad[0].where, todo)
+    return None
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint, good or bad."""
+    return bool(_manifests(folder))
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Execution settings, each with its value then and now, that differ and so may change the last bits of a result."""
+    return {key: [before.get(key), now.get(key)] for key in EXECUTION if before.get(key) != now.get(key)}
+
+
+def _manifests(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("checkpoint-*.json"), reverse=True)
+
+
+def _read(path: Path, run_id: str) -> Checkpoint:
+    manifest = records.parse(records.read(path), path)
+    if manifest.get("run_id") != run_id:
+        raise IntegrityError(f"checkpoint of another run ({manifest.get('run_id')})", str(path), "remove it")
+    try:
+        (name, listed), *_ = manifest["files"].items()
+        step, progress = int(manifest["step"]), manifest["progress"]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise IntegrityError("not a checkpoint's manifest", str(path), "remove it") from error
+    if Path(name).name != name:
+        raise IntegrityError("checkpoint names a file elsewhere", str(path), "remove it")
+    tensors = records.read_listed(path.with_name(name), listed)
+    return Checkpoint(step, {_TENSORS: tensors, _PROGRESS: json.dumps(progress).encode()}, manifest)

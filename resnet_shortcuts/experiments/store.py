@@ -1,0 +1,364 @@
+"""Where results live: ``results/NAME/``. A finished run is a folder published whole, never changed, verified when read.
+
+config.yaml  plan.json  cost/*.json
+runs/RUN_ID/{run.json, history.json, predictions.safetensors[, weights.safetensors]}   finished: done or diverged
+work/RUN_ID/{lock, log.txt, checkpoint-*, failed.json}                                  on the way, or crashed
+damaged/RUN_ID-N/                                                                       set aside by `train`
+"""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from resnet_shortcuts import durable
+from resnet_shortcuts.errors import IntegrityError, RscError, UsageError
+from resnet_shortcuts.experiments import checkpoints, locks, records
+from resnet_shortcuts.names import did_you_mean
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.experiments.config import Config
+    from resnet_shortcuts.experiments.plan import Plan
+
+RUN, HISTORY, PREDICTIONS, WEIGHTS = "run.json", "history.json", "predictions.safetensors", "weights.safetensors"
+FAILED, LOCK, LOG = "failed.json", "lock", "log.txt"
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run that ended: ``status`` is 'done', 'diverged' or 'failed' (crashed or out of memory; has no files)."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        """The first 16 hexadecimal digits of the hash of `science`."""
+        return str(self.record["run_id"])
+
+    @property
+    def status(self) -> str:
+        """'done', 'diverged' or 'failed'."""
+        return str(self.record["status"])
+
+    @property
+    def reason(self) -> str:
+        """Why it diverged or failed; empty if done."""
+        return str(self.record.get("reason", ""))
+
+    @property
+    def network(self) -> str:
+        """The name of the network, as tables show it."""
+        return str(self.record["labels"]["network"])
+
+    @property
+    def shortcut(self) -> str:
+        """The name of the strategy, as tables show it."""
+        return str(self.record["labels"]["shortcut"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything drawn at random."""
+        return int(self.record["labels"]["seed"])
+
+    @property
+    def science(self) -> dict[str, Any]:
+        """What the id hashes: strategy, network, data, recipe, seed, precision, format."""
+        return dict(self.record["science"])
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where and with what it ran: recorded, not hashed."""
+        return dict(self.record.get("environment", {}))
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Percent, after the last epoch; None unless done."""
+        return self.record.get("test_accuracy")
+
+    @property
+    def train_error(self) -> float | None:
+        """Percent of training images (as augmented) answered wrongly during the last epoch; None without an epoch."""
+        return self.record.get("train_error")
+
+    @property
+    def elapsed_seconds(self) -> float | None:
+        """Wall time of all sessions together; the machine was shared, so this is no cost."""
+        return self.record.get("elapsed_seconds")
+
+    def history(self) -> list[dict[str, Any]]:
+        """One dict an epoch, as ``training.loop.Outcome`` has it; empty for a failed run. Raises IntegrityError."""
+        if HISTORY not in self._listed:
+            return []
+        epochs: list[dict[str, Any]] = json.loads(self._read(HISTORY))
+        return epochs
+
+    def predictions(self) -> NDArray[np.int64]:
+        """The predicted class of each test image, int64 (n_test,). Raises IntegrityError."""
+        return self._answers["predictions"].astype(np.int64)
+
+    def labels(self) -> NDArray[np.int64]:
+        """The true class of each test image, int64 (n_test,). Raises IntegrityError."""
+        return self._answers["labels"].astype(np.int64)
+
+    def labels_correct(self) -> NDArray[np.bool_]:
+        """Whether each test image was answered rightly, bool (n_test,). Raises IntegrityError."""
+        right: NDArray[np.bool_] = self._answers["predictions"] == self._answers["labels"]
+        return right
+
+    def verify(self) -> Self:
+        """Read every file and compare it with its hash. Raises IntegrityError."""
+        for name in self._listed:
+            self._read(name)
+        return self
+
+    @property
+    def _listed(self) -> dict[str, Any]:
+        return dict(self.record.get("files", {}))
+
+    @cached_property
+    def _answers(self) -> dict[str, NDArray[Any]]:
+        path = self.folder / PREDICTIONS
+        if PREDICTIONS not in self._listed:
+            raise IntegrityError(f"a {self.status} run has no predictions", str(path), "it is left out")
+        try:
+            return dict(load(self._read(PREDICTIONS)))
+        except SafetensorError as error:
+            raise IntegrityError("damaged predictions", str(path), "it is left out") from error
+
+    def _read(self, name: str) -> bytes:
+        if Path(name).name != name:
+            raise IntegrityError("the record names a file elsewhere", str(self.folder), "it is left out")
+        return records.read_listed(self.folder / name, self._listed[name])
+
+
+class Experiment:
+    """The folder of one experiment."""
+
+    def __init__(self, results: Path, name: str) -> None:
+        self.results, self.name = results, name
+        self.folder = results / name
+
+    @classmethod
+    def open(cls, results: Path, name: str) -> "Experiment":
+        """An experiment that is there. Raises UsageError, with the nearest name, if it is not."""
+        experiment = cls(results, name)
+        if not (experiment.folder / "plan.json").is_file():
+            known = experiment_names(results)
+            what = f"no experiment '{name}'" if known else "nothing is stored yet"
+            todo = did_you_mean(name, known) if known else "train first: rsc train --config configs/benchmark.yaml"
+            raise UsageError(what, str(results), todo)
+        return experiment
+
+    @classmethod
+    def newest(cls, results: Path) -> "Experiment":
+        """The experiment whose plan was written last. Raises UsageError if there is none."""
+        names = experiment_names(results)
+        if not names:
+            return cls.open(results, "")
+        return cls(results, max(names, key=lambda name: (results / name / "plan.json").stat().st_mtime_ns))
+
+    @classmethod
+    def create(cls, results: Path, config: "Config", plan: "Plan") -> "Experiment":
+        """The experiment of this config, its config and plan written where they are new. Raises EnvironmentFault."""
+        experiment = cls(results, config.name)
+        rendered = {"config.yaml": config.to_yaml(), "plan.json": plan.to_json()}
+        durable.make_folder(experiment.folder)
+        with locks.locked(experiment.folder / ".lock"):
+            for name, text in rendered.items():
+                path = experiment.folder / name
+                if not path.is_file() or path.read_text() != text:
+                    durable.write_file(path, text.encode())
+        return experiment
+
+    def plan(self) -> "Plan":
+        """The plan of the newest `train`. Raises IntegrityError."""
+        from resnet_shortcuts.experiments.plan import Plan
+
+        path = self.folder / "plan.json"
+        try:
+            return Plan.from_json(records.read(path).decode())
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError("damaged plan", str(path), "the same 'rsc train' again writes it anew") from error
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where the finished run is, or will be."""
+        return self.folder / "runs" / run_id
+
+    def work_folder(self, run_id: str) -> Path:
+        """Where a run on its way keeps lock, log and checkpoints."""
+        return self.folder / "work" / run_id
+
+    def finished(self, run_id: str) -> bool:
+        """Whether a result is published; says nothing of whether it is still good."""
+        return self.run_folder(run_id).is_dir()
+
+    def run(self, run_id: str) -> StoredRun:
+        """A finished run, its record verified, its files verified when read. Raises IntegrityError."""
+        folder = self.run_folder(run_id)
+        record = records.parse(records.read(folder / RUN), folder / RUN)
+        science = record.get("science")
+        if record.get("run_id") != run_id or records.sha256(records.canonical(science))[: len(run_id)] != run_id:
+            raise IntegrityError("this result belongs to another run", str(folder), "it is left out")
+        if record.get("status") not in {"done", "diverged"} or not isinstance(record.get("files"), dict):
+            raise IntegrityError("the record is not of a finished run", str(folder), "it is left out")
+        return StoredRun(folder, record)
+
+    def runs(self) -> list[StoredRun]:
+        """The runs of the plan that ended, in its order, each verified whole; damaged ones are left out."""
+        return [run for run in (self._ended(planned.run_id) for planned in self.plan().runs) if run is not None]
+
+    def damaged(self) -> list[IntegrityError]:
+        """What is wrong with each damaged result of the plan."""
+        errors = []
+        for planned in self.plan().runs:
+            if self.finished(planned.run_id):
+                try:
+                    self.run(planned.run_id).verify()
+                except IntegrityError as error:
+                    errors.append(error)
+        return errors
+
+    def left_over(self) -> list[str]:
+        """Ids of stored runs that the plan does not name."""
+        planned = {run.run_id for run in self.plan().runs}
+        there = self.folder / "runs"
+        names = [path.name for path in there.iterdir() if not path.name.startswith(".")] if there.is_dir() else []
+        return sorted(set(names) - planned)
+
+    def _ended(self, run_id: str) -> StoredRun | None:
+        if self.finished(run_id):
+            try:
+                return self.run(run_id).verify()
+            except IntegrityError:
+                return None
+        return self.failure(run_id)
+
+    def failure(self, run_id: str) -> StoredRun | None:
+        """The record of a crash that no later attempt has mended."""
+        path = self.work_folder(run_id) / FAILED
+        if not path.is_file():
+            return None
+        try:
+            return StoredRun(path.parent, records.parse(records.read(path), path))
+        except IntegrityError:
+            return None  # a torn note of a crash: the run is simply not finished
+
+    def publish(self, run_id: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        """Make a finished run last. For the holder of its lock. Raises EnvironmentFault."""
+        staging = self.work_folder(run_id) / "publish"
+        durable.remove(staging)  # of an earlier attempt that died here
+        whole = {**files, RUN: records.render({**record, "files": records.listing(files)})}
+        durable.write_folder(self.run_folder(run_id), whole, staging)
+
+    def set_aside(self, run_id: str) -> Path:
+        """Move a damaged result out of the way, so that it can be trained again; returns where it is now."""
+        base = self.folder / "damaged"
+        number = next(n for n in range(10**6) if not (base / f"{run_id}-{n}").exists())
+        durable.move(self.run_folder(run_id), base / f"{run_id}-{number}")
+        return base / f"{run_id}-{number}"
+
+    def cost_files(self) -> list[Path]:
+        """The stored cost measurements."""
+        return sorted((self.folder / "cost").glob("*.json"))
+
+
+def experiment_names(results: Path) -> list[str]:
+    """Names of the experiments in a results folder, also of nested ones such as ``reference/MACHINE/benchmark``."""
+    if not results.is_dir():
+        return []
+    return sorted(str(path.parent.relative_to(results)) for path in results.glob("**/plan.json"))
+
+
+def pack_predictions(predictions: NDArray[np.int64], labels: NDArray[np.int64]) -> bytes:
+    """Predicted and true classes as safetensors, int32 (n_test,) each."""
+    return save({"predictions": predictions.astype(np.int32), "labels": np.asarray(labels).astype(np.int32)})
+
+
+def discard_work(folder: Path, lock: locks.Lock) -> None:
+    """Empty a work folder and let its lock go, the lock file last: who waits for it never finds a half-emptied one."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            durable.discard(path)
+    lock.release(remove=True)
+    with contextlib.suppress(OSError):  # another process has just begun to use it
+        folder.rmdir()
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A line of ``rsc runs``.
+
+    ``state`` is done, diverged, failed, damaged, running, interrupted, planned (nothing yet) or left over.
+    """
+
+    run_id: str
+    network: str
+    shortcut: str
+    seed: int | None
+    state: str
+    reason: str = ""
+    test_accuracy: float | None = None
+
+
+def list_runs(experiment: Experiment) -> list[RunState]:
+    """Every run of the plan, in its order, then what else is stored. Changes nothing."""
+    states = [
+        _state(experiment, run.run_id, str(run.network), str(run.shortcut), run.seed) for run in experiment.plan().runs
+    ]
+    for run_id in experiment.left_over():
+        try:
+            run = experiment.run(run_id)
+        except RscError as error:
+            states.append(RunState(run_id, "", "", None, "damaged", str(error)))
+        else:
+            reason = "the plan does not name it"
+            states.append(RunState(run_id, run.network, run.shortcut, run.seed, "left over", reason, run.test_accuracy))
+    return states
+
+
+def _state(experiment: Experiment, run_id: str, network: str, shortcut: str, seed: int) -> RunState:
+    def line(state: str, reason: str = "", accuracy: float | None = None) -> RunState:
+        return RunState(run_id, network, shortcut, seed, state, reason, accuracy)
+
+    if experiment.finished(run_id):
+        try:
+            run = experiment.run(run_id).verify()
+        except IntegrityError as error:
+            return line("damaged", str(error))
+        return line(run.status, run.reason, run.test_accuracy)
+    work = experiment.work_folder(run_id)
+    if locks.is_held(work / LOCK):
+        return line("running")
+    if failure := experiment.failure(run_id):
+        return line("failed", failure.reason)
+    if checkpoints.exists(work):
+        return line("interrupted", "a checkpoint is kept")
+    return line("interrupted", "no checkpoint yet") if work.is_dir() else line("planned")
+
+
+def prunable(experiment: Experiment) -> list[Path]:
+    """What ``prune`` would remove: work folders of runs that are neither finished nor running."""
+    base = experiment.folder / "work"
+    folders = sorted(path for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+    return [path for path in folders if not experiment.finished(path.name) and not locks.is_held(path / LOCK)]
+
+
+def prune(experiment: Experiment) -> list[Path]:
+    """Remove what is not finished and not running; returns what was removed. Finished results are never touched."""
+    removed = []
+    for folder in prunable(experiment):
+        lock = locks.try_lock(folder / LOCK)
+        if lock is None:
+            continue  # somebody took it up just now
+        discard_work(folder, lock)
+        removed.append(folder)
+    return removed

@@ -1,0 +1,296 @@
+"""A process that trains one run after another. It speaks JSON lines: jobs come in on stdin, events go out on stdout.
+
+Started by ``runner`` as ``python -m resnet_shortcuts.experiments.worker PARENT_PID``; dies with its parent. SIGTERM
+means: save a checkpoint at the next step, say so, and leave.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError
+
+_PR_SET_PDEATHSIG = 1
+_EVENT_SECONDS = 0.5  # at most this often a run tells how far it is
+_CHECKPOINT_SHARE = 50  # a checkpoint that takes t seconds is followed by at least 50 t of training: under 2 %
+
+
+class Stop(Exception):  # noqa: N818 (a request, not a fault)
+    """SIGTERM was received and the checkpoint is saved."""
+
+
+class Channel:
+    """The way to the parent. Whatever else is printed in this process, by C code too, goes to the log."""
+
+    def __init__(self) -> None:
+        self._events: BinaryIO = os.fdopen(os.dup(1), "wb", buffering=0)
+        self.jobs: BinaryIO = os.fdopen(os.dup(0), "rb")
+        self._log = os.dup(2)
+        self.print_to(self._log)
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+
+    def tell(self, event: str, **details: Any) -> None:
+        """Send one event."""
+        self._events.write((json.dumps({"event": event, **details}) + "\n").encode())
+
+    @contextlib.contextmanager
+    def logging_to(self, path: Path) -> Iterator[None]:
+        """Send what is printed meanwhile to a file."""
+        with path.open("ab", buffering=0) as log:
+            self.print_to(log.fileno())
+        try:
+            yield
+        finally:
+            self.print_to(self._log)
+
+    @staticmethod
+    def print_to(descriptor: int) -> None:
+        """Let stdout and stderr lead to this descriptor."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+
+
+class Session:
+    """One run from lock to published result, and what interrupts it."""
+
+    def __init__(self, channel: Channel, setup: Mapping[str, Any], job: Mapping[str, Any], stopping: list[int]) -> None:
+        from resnet_shortcuts.experiments.store import Experiment
+
+        self.channel, self.setup, self.job, self.stopping = channel, setup, job, stopping
+        self.run_id: str = job["run_id"]
+        self.experiment = Experiment(Path(setup["results"]), setup["name"])
+        self.work = self.experiment.work_folder(self.run_id)
+        self.environment: dict[str, Any] = setup["environment"]
+        self.resumed: list[dict[str, Any]] = []
+        self.began = self.saved = self.told = time.monotonic()
+        self.elapsed_before, self.last_save_took = 0.0, 0.0
+
+    def run(self) -> None:
+        """Take the lock, train, publish. Tells the parent one of: busy, elsewhere, done, failed, stopped."""
+        from resnet_shortcuts.experiments import locks
+        from resnet_shortcuts.experiments.store import FAILED, LOCK, LOG, discard_work
+
+        lock = locks.try_lock(self.work / LOCK)
+        if lock is None:
+            return self.channel.tell("busy", run_id=self.run_id)
+        keep = True
+        try:
+            if self.experiment.finished(self.run_id):
+                keep = False
+                return self.channel.tell("elsewhere", run_id=self.run_id)
+            if (self.work / FAILED).exists():
+                (self.work / FAILED).unlink()
+            with self.channel.logging_to(self.work / LOG):
+                status = self._train_and_publish()
+            keep = status == "diverged"  # its last finite checkpoint stays
+        finally:
+            if keep:
+                lock.release()
+            else:
+                discard_work(self.work, lock)
+        return None
+
+    def _train_and_publish(self) -> str:
+        from resnet_shortcuts.data.dataset import load
+        from resnet_shortcuts.data.spec import DataSpec
+        from resnet_shortcuts.experiments import checkpoints
+        from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
+        from resnet_shortcuts.models.build import build_network
+        from resnet_shortcuts.models.spec import NetworkSpec
+        from resnet_shortcuts.shortcuts.catalogue import find
+        from resnet_shortcuts.training.loop import train
+        from resnet_shortcuts.training.spec import TrainSpec
+
+        setup, job = self.setup, self.job
+        data_spec, spec = DataSpec.model_validate(setup["data"]), TrainSpec.model_validate(setup["train"])
+        dataset = load(Path(setup["dataset"]), data_spec)
+        model = build_network(
+            NetworkSpec.model_validate(job["network"]),
+            find(job["shortcut"]),
+            in_channels=dataset.channels,
+            num_classes=len(dataset.classes),
+            seed=job["seed"],
+        )
+        checkpoint = checkpoints.newest(self.work, self.run_id, self._warn)
+        if checkpoint:
+            self._resume_from(checkpoint)
+        outcome = train(
+            model,
+            dataset,
+            data_spec,
+            spec,
+            seed=job["seed"],
+            device=setup["device"],
+            precision=setup["precision"],
+            compile=setup["compile"],
+            evaluate_every=setup["evaluate_every"],
+            start=checkpoint.state if checkpoint else None,
+            after_step=self._after_step,
+        )
+        files = {HISTORY: json.dumps(outcome.history, indent=1, allow_nan=False).encode()}
+        if outcome.predictions is not None:
+            files[PREDICTIONS] = pack_predictions(outcome.predictions, dataset.test.labels)
+        last = outcome.history[-1] if outcome.history else {}
+        record = {
+            "run_id": self.run_id,
+            "science": job["science"],
+            "labels": job["labels"],
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "steps": outcome.step,
+            "test_accuracy": outcome.test_accuracy,
+            "train_error": 100.0 - last["train_accuracy"] if last else None,
+            "digests": outcome.digests,
+            "environment": self.environment,
+            "resumed": self.resumed,
+            "elapsed_seconds": self._elapsed(),
+        }
+        self.experiment.publish(self.run_id, record, files)
+        told = {key: record[key] for key in ("run_id", "status", "reason", "test_accuracy", "elapsed_seconds")}
+        self.channel.tell("done", **told)
+        return outcome.status
+
+    def _after_step(self, progress: Any, capture: Any) -> None:
+        now = time.monotonic()
+        if now - self.told >= _EVENT_SECONDS:
+            self.told = now
+            self.channel.tell("progress", run_id=self.run_id, step=progress.step, epoch=progress.epoch)
+        due = max(self.setup["checkpoint_seconds"], _CHECKPOINT_SHARE * self.last_save_took)
+        if self.stopping or now - self.saved >= due:
+            self._save(progress, capture)
+        if self.stopping:
+            raise Stop
+
+    def _save(self, progress: Any, capture: Any) -> None:
+        from resnet_shortcuts.experiments import checkpoints
+
+        before = time.monotonic()
+        about = {"environment": self.environment, "elapsed_seconds": self._elapsed(), "resumed": self.resumed}
+        checkpoints.save(self.work, self.run_id, capture(), about)
+        self.saved = time.monotonic()
+        self.last_save_took = self.saved - before
+
+    def _resume_from(self, checkpoint: Any) -> None:
+        from resnet_shortcuts.experiments import checkpoints
+
+        manifest = checkpoint.manifest
+        changed = checkpoints.differences(manifest.get("environment", {}), self.environment)
+        self.elapsed_before = max(0.0, float(manifest.get("elapsed_seconds", 0.0)))
+        self.resumed = [*manifest.get("resumed", []), {"step": checkpoint.step, "changed": changed}]
+        if changed:
+            told = ", ".join(f"{key} ({before} before, {now} now)" for key, (before, now) in changed.items())
+            self._warn(f"resumed at step {checkpoint.step} with another {told}: the last bits may differ")
+
+    def _elapsed(self) -> float:
+        return round(self.elapsed_before + max(0.0, time.monotonic() - self.began), 3)
+
+    def _warn(self, text: str) -> None:
+        self.channel.tell("warning", run_id=self.run_id, text=text)
+
+
+def main() -> int:
+    """Serve jobs until stdin ends; returns the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+    _die_with_parent(int(sys.argv[1]))
+    channel = Channel()
+    setup = json.loads(channel.jobs.readline() or b"{}")
+    if not setup:
+        return 0
+    _settle(setup)
+    channel.tell("ready")
+    while not stopping:
+        line = channel.jobs.readline()
+        if not line:
+            return 0
+        if not _serve(channel, setup, json.loads(line), stopping):
+            return 1
+    channel.tell("left")
+    return 0
+
+
+def _serve(channel: Channel, setup: Mapping[str, Any], job: Mapping[str, Any], stopping: list[int]) -> bool:
+    """Run one job; False where this process had better not go on."""
+    session = Session(channel, setup, job, stopping)
+    run_id = job["run_id"]
+    try:
+        session.run()
+    except Stop:
+        channel.tell("stopped", run_id=run_id)
+    except EnvironmentFault as error:
+        channel.tell("fault", run_id=run_id, what=error.what, where=error.where, todo=error.todo)
+        return False
+    except Exception as error:  # the process boundary: one run failed, and it must not take the others with it
+        _log(session.work, traceback.format_exc())
+        reason = _reason(error, setup)
+        code = 4 if isinstance(error, IntegrityError) else 1
+        with contextlib.suppress(EnvironmentFault):  # the parent hears the reason anyway
+            note_failure(session.experiment, job, reason)
+        channel.tell("failed", run_id=run_id, reason=reason, code=code)
+        return False
+    return True
+
+
+def note_failure(experiment: Any, job: Mapping[str, Any], reason: str) -> None:
+    """Record why a run crashed, unless somebody else has it in hand or it is finished after all."""
+    from resnet_shortcuts import durable
+    from resnet_shortcuts.experiments import locks, records
+    from resnet_shortcuts.experiments.store import FAILED, LOCK
+
+    work = experiment.work_folder(job["run_id"])
+    lock = locks.try_lock(work / LOCK)
+    if lock is None:
+        return
+    try:
+        if not experiment.finished(job["run_id"]):
+            record = {key: job[key] for key in ("run_id", "science", "labels")}
+            durable.write_file(work / FAILED, records.render({**record, "status": "failed", "reason": reason}))
+    finally:
+        lock.release()
+
+
+def _reason(error: Exception, setup: Mapping[str, Any]) -> str:
+    text = " ".join(str(error).split())[:300]
+    # PyTorch's CPU allocator raises a plain RuntimeError; only its text tells.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+        return f"out of memory at batch size {setup['train']['batch_size']}"
+    return text if isinstance(error, RscError) else f"{type(error).__name__}: {text}"
+
+
+def _log(work: Path, text: str) -> None:
+    from resnet_shortcuts.experiments.store import LOG
+
+    with contextlib.suppress(OSError), (work / LOG).open("a") as log:
+        log.write(text)
+
+
+def _settle(setup: Mapping[str, Any]) -> None:
+    """Import what every run needs, and fix the number of threads."""
+    import torch
+
+    import resnet_shortcuts.data.dataset
+    import resnet_shortcuts.training.loop  # noqa: F401
+
+    torch.set_num_threads(setup["environment"]["threads"])
+
+
+def _die_with_parent(parent: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before the line above
+
+
+if __name__ == "__main__":
+    sys.exit(main())
