@@ -181,7 +181,7 @@ def test_missing_folders_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"no such folder: .*nowhere"):
         decode(tmp_path / "nowhere", tmp_path)
     (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match="no val/ folder|no class folders"):
+    with pytest.raises(DataError, match=r"no val/ folder|no class folders"):
         decode(tmp_path, tmp_path)
     assert not (tmp_path / "cache" / "data").exists()
 
@@ -201,7 +201,7 @@ def test_classes_and_images_a_class_are_chosen_before_decoding(image_folder, tmp
     spec = DataSpec(source="image-folder", classes=["dog", "bird"], images_per_class=2)
     about = describe(decode(image_folder, tmp_path, spec))
     assert (about["classes"], about["counts"]) == (["bird", "dog"], {"train": 4, "test": 6})
-    with pytest.raises(UsageError, match="no class 'dogs': .*did you mean 'dog'"):
+    with pytest.raises(UsageError, match=r"no class 'dogs': .*did you mean 'dog'"):
         decode(image_folder, tmp_path, DataSpec(source="image-folder", classes=["dogs", "cat"]))
     with pytest.raises(UsageError, match="there are 3 classes"):
         decode(image_folder, tmp_path, DataSpec(source="image-folder", classes=4))
