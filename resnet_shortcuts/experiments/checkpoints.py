@@ -64,8 +64,8 @@ def newest(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint
         except IntegrityError as error:
             bad.append(error)
             continue
-        for error in bad:
-            warn(f"{error.what}: {error.where}: went back to the checkpoint of step {checkpoint.step}")
+        for passed in bad:
+            warn(f"{passed.what}: {passed.where}: went back to the checkpoint of step {checkpoint.step}")
         return checkpoint
     if bad:
         todo = "no checkpoint of this run is good: 'rsc runs --prune' drops them"

@@ -241,8 +241,13 @@ class _Sweep:
                 self.summary.diverged[run.run_id] = event["reason"]
             else:
                 self.summary.done.append(run.run_id)
-            details = {"text": event["reason"], "seconds": event["elapsed_seconds"]}
-            self.tell(event["status"], run, test_accuracy=event["test_accuracy"], **details)
+            self.tell(
+                event["status"],
+                run,
+                text=event["reason"],
+                test_accuracy=event["test_accuracy"],
+                seconds=event["elapsed_seconds"],
+            )
         elif kind == "failed":
             worker.run = None
             self._failed(run, event["reason"], event["code"])
