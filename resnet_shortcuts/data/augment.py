@@ -41,16 +41,20 @@ def pad(x: torch.Tensor, margin: int) -> torch.Tensor:
     return padded
 
 
-def crop(x: torch.Tensor, size: int, top: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    """Cut (B, size, size, C) out of x at each image's own ``top`` and ``left`` (B,): one gather from a view of all
-    windows."""
+def crop(
+    x: torch.Tensor, size: int, top: torch.Tensor, left: torch.Tensor, mirrored: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Cut (B, size, size, C) out of x at each image's own ``top`` and ``left`` (B,), reversed left to right where
+    ``mirrored`` (B,) bool is true: one gather of whole pixels.
+    """
     batch, height, width, channels = x.shape
-    row, image = width * channels, height * width * channels
-    windows = x.as_strided(
-        (batch, height - size + 1, width - size + 1, size, size * channels), (image, row, channels, row, 1)
-    )
-    cut = windows[torch.arange(batch, device=x.device), top, left]
-    return cut.view(batch, size, size, channels)
+    steps = torch.arange(size, device=x.device)
+    across = steps.expand(batch, size)
+    if mirrored is not None:
+        across = torch.where(mirrored[:, None], size - 1 - across, across)
+    rows = (torch.arange(batch, device=x.device) * height + top)[:, None] + steps
+    pixels = (rows * width)[:, :, None] + (left[:, None] + across)[:, None, :]
+    return x.reshape(-1, channels).index_select(0, pixels.view(-1)).view(batch, size, size, channels)
 
 
 def centre_crop(x: torch.Tensor, size: int) -> torch.Tensor:
