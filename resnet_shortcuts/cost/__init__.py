@@ -1,0 +1,1 @@
+"""What a shortcut strategy costs: parameters, multiply-adds, memory and time."""

@@ -1,0 +1,167 @@
+"""Peak memory of one strategy, in a fresh process of its own.
+
+The process is forked from one that has imported torch and computed nothing, so each starts from the same state and
+none pays the import again. On a CPU the figure is the peak resident size over three training steps less the resident
+size just before the model is built; on CUDA it is the allocator's peak. Eager, never while timing.
+
+Before that, the process does a training step of a toy network, so that what the libraries load and allocate once (some
+130 MB: code pages, lazily imported modules) is not taken for a strategy's memory.
+"""
+
+import ctypes
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+
+from resnet_shortcuts.cost import counting
+from resnet_shortcuts.cost.spec import CostRequest
+from resnet_shortcuts.cost.steps import batch, build, optimizer_of, training_step
+from resnet_shortcuts.errors import RscError
+
+STEPS = 3
+PR_SET_PDEATHSIG = 1
+
+Figures = dict[str, Any]
+Label = tuple[str, str]
+
+
+def die_with_parent() -> None:
+    """Asks the kernel to kill this process when its parent dies; elsewhere than on Linux it does nothing."""
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return
+
+
+def resident(peak: bool = False) -> int:
+    """Resident bytes of this process, now or at most so far."""
+    field = "VmHWM" if peak else "VmRSS"
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def settle() -> None:
+    """One training step of a toy network on the CPU; makes the libraries load what they load once."""
+    toy = nn.Sequential(
+        nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)
+    )
+    optimizer = torch.optim.SGD(toy.parameters(), lr=0.0, momentum=0.9)
+    images = torch.zeros(2, 1, 4, 4).to(memory_format=torch.channels_last)
+    nn.functional.cross_entropy(toy(images), torch.tensor([0, 1])).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
+def figures_of(request: CostRequest, network: str, shortcut: str) -> Figures:
+    """Measures and counts one strategy in this process, which should be a fresh one. Keys as in `CostRow`.
+
+    Memory first, counts afterwards, so that counting cannot raise the peak.
+    """
+    if request.device_type == "cpu":
+        torch.set_num_threads(request.threads)
+    found: Figures = {}
+    settle()
+    before = resident()
+    if request.device_type == "cuda":
+        torch.cuda.reset_peak_memory_stats(request.device)
+    model = build(request, network, shortcut)
+    optimizer = optimizer_of(request, model)
+    if "memory" in request.passes:
+        step = training_step(request, model, optimizer, *batch(request, request.batch_size))
+        for _ in range(STEPS):
+            step()
+        if request.device_type == "cuda":
+            torch.cuda.synchronize(request.device)
+            found["peak_memory_bytes"] = torch.cuda.max_memory_allocated(request.device)
+            found["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(request.device)
+        else:
+            found["peak_memory_bytes"] = resident(peak=True) - before
+    if "counts" in request.passes:
+        shape, size = request.input_shape, request.batch_size
+        found["parameters"] = counting.parameters(model)
+        found["multiply_adds"] = counting.multiply_adds(model, shape)
+        parts = counting.saved_bytes_by_part(model, shape, size)
+        found["saved_bytes"], found["saved_bytes_by_part"] = sum(parts.values()), parts
+    if "memory" in request.passes:
+        kept = counting.saved_bytes(model, request.input_shape, request.batch_size, request.precision)
+        found["memory"] = counting.memory(model, optimizer, kept).model_dump()
+    return found
+
+
+def measure_all(request: CostRequest, labels: Iterable[Label]) -> Iterator[tuple[Label, Figures]]:
+    """`figures_of` each label in a process of its own; figures of one that failed are ``{"error": why}``.
+
+    On a CPU as many run side by side as there are cores and as memory allows, judged by the first, which runs alone: a
+    process's resident size does not depend on its neighbours.
+    """
+    torch.set_num_threads(1)  # no pool of threads may exist in a process that forks
+    settle()
+    waiting = list(labels)
+    running: dict[multiprocessing.connection.Connection, tuple[Label, multiprocessing.process.BaseProcess]] = {}
+    room = 1
+    while waiting or running:
+        while waiting and len(running) < room:
+            label = waiting.pop(0)
+            running.update([_start(request, label)])
+        for ready in multiprocessing.connection.wait(list(running)):
+            assert isinstance(ready, multiprocessing.connection.Connection)  # noqa: S101
+            label, process = running.pop(ready)
+            figures = _result(ready, process, request)
+            room = max(room, _room(request, figures))
+            yield label, figures
+
+
+def _start(
+    request: CostRequest, label: Label
+) -> tuple[multiprocessing.connection.Connection, tuple[Label, multiprocessing.process.BaseProcess]]:
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, request, label), daemon=True)
+    process.start()
+    sender.close()
+    return receiver, (label, process)
+
+
+def _child(sender: multiprocessing.connection.Connection, request: CostRequest, label: Label) -> None:
+    die_with_parent()
+    try:
+        figures = figures_of(request, *label)
+    except RscError as problem:
+        figures = {"error": str(problem)}
+    except (MemoryError, RuntimeError) as problem:
+        # torch reports an allocation that failed as RuntimeError; its first line says what
+        why = (str(problem) or type(problem).__name__).splitlines()[0]
+        figures = {"error": f"{why} (batch size {request.batch_size})"}
+    sender.send(figures)
+
+
+def _result(
+    receiver: multiprocessing.connection.Connection, process: multiprocessing.process.BaseProcess, request: CostRequest
+) -> Figures:
+    try:
+        figures: Figures = receiver.recv()
+        process.join()
+    except EOFError:
+        process.join()
+        died = f"the measuring process ended with {process.exitcode}"
+        figures = {"error": f"{died}, out of memory? (batch size {request.batch_size})"}
+    receiver.close()
+    return figures
+
+
+def _room(request: CostRequest, figures: Figures) -> int:
+    """How many processes may run side by side, when each takes what the one just done took."""
+    peak = figures.get("peak_memory_bytes")
+    if request.device_type != "cpu" or not peak:
+        return 1
+    cores = max(1, len(os.sched_getaffinity(0)) // request.threads)
+    return int(max(1, min(cores, psutil.virtual_memory().available // (3 * peak))))

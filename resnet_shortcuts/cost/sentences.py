@@ -1,0 +1,75 @@
+"""What a cost report says, in words that claim nothing below the noise; imports no torch."""
+
+from collections.abc import Iterable, Sequence
+
+from resnet_shortcuts.cost.spec import CostReport, CostRow, Race
+
+SETTLED, NOISE = "settled", "noise"
+
+
+def sentences(report: CostReport) -> list[str]:
+    """A sentence for each network: who costs more or less time and memory than the baseline, and who does not.
+
+    'projection-all costs 10 % (8 to 12) more time and 23 % more memory than A; the others are within the noise of 1 %.'
+    A time counts as different when the 95 % interval of its ratio excludes 1 and its ratio lies outside the A/A noise.
+    Memory is what autograd saves for backward, a count without uncertainty; a difference under half a percent is none.
+    """
+    races = {race.network: race for race in report.races}
+    networks = dict.fromkeys(row.network for row in report.rows)
+    found = [_sentence(network, report, races.get(network)) for network in networks]
+    return [sentence for sentence in found if sentence is not None]
+
+
+def _sentence(network: str, report: CostReport, race: Race | None) -> str | None:
+    baseline_name = race.baseline if race is not None else report.request.baseline_label
+    baseline = report.row(network, baseline_name)
+    rivals = [row for row in report.rows if row.network == network and row.shortcut != baseline_name and not row.error]
+    if baseline is None or not rivals:
+        return None
+    claims: list[str] = []
+    silent: list[str] = []
+    for row in rivals:
+        parts = [part for part in (_time(row, race), _memory(row, baseline)) if part]
+        if parts:
+            claims.append(f"{row.shortcut} costs {' and '.join(parts)}")
+        else:
+            silent.append(row.shortcut)
+    words = [f"{claim} than {baseline_name}" if place == 0 else claim for place, claim in enumerate(claims)]
+    if silent:
+        words.append(_others(silent, bool(claims), baseline_name, race))
+    return f"{network}: {'; '.join(words)}."
+
+
+def _time(row: CostRow, race: Race | None) -> str | None:
+    """'10 % (8 to 12) more time', or None where the difference is not beyond doubt and noise."""
+    if row.ratio is None or row.ratio_interval is None or race is None or race.noise is None:
+        return None
+    low, high = row.ratio_interval
+    if low <= 1 <= high or abs(row.ratio - 1) <= race.noise:
+        return None
+    more = row.ratio > 1
+    ends = [abs(end - 1) * 100 for end in (row.ratio_interval if more else (high, low))]
+    return f"{abs(row.ratio - 1) * 100:.0f} % ({ends[0]:.0f} to {ends[1]:.0f}) {'more' if more else 'less'} time"
+
+
+def _memory(row: CostRow, baseline: CostRow) -> str | None:
+    if not row.saved_bytes or not baseline.saved_bytes:
+        return None
+    change = row.saved_bytes / baseline.saved_bytes - 1
+    if abs(change) < 0.005:
+        return None
+    return f"{abs(change) * 100:.0f} % {'more' if change > 0 else 'less'} memory"
+
+
+def _others(silent: Sequence[str], some_claimed: bool, baseline: str, race: Race | None) -> str:
+    who = "the others" if some_claimed and len(silent) > 1 else _listed(silent)
+    verb = "is" if who == silent[0] else "are"
+    if race is None or race.noise is None:
+        why = "not timed" if race is None else f"too few rounds ({race.rounds}) to tell"
+        return f"{who} {'keeps' if verb == 'is' else 'keep'} as much memory as {baseline}, time: {why}"
+    return f"{who} {verb} within the noise of {max(race.noise * 100, 0.1):.1g} %"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

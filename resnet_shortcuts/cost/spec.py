@@ -1,0 +1,161 @@
+"""What a cost pass is asked for and what it answers, as JSON-able models; imports no torch."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT = 1
+
+Interval = tuple[float, float]
+"""Lower and upper end of a 95 % interval."""
+
+
+class Frozen(BaseModel):
+    """A value: cannot be changed, refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CostSpec(Frozen):
+    """The config's section ``cost``: whether `train` ends with a cost pass, and how long that may take."""
+
+    measure: Annotated[bool, Field(strict=True)] = True
+    seconds: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 30.0
+
+
+class CostRequest(Frozen):
+    """What to measure, and under which settings.
+
+    `networks` and `shortcuts` map the labels of the tables' rows to descriptions: of a network what `NetworkSpec`
+    validates, of a strategy what `shortcuts.catalogue.find` takes (with `base` as the folder of relative paths).
+    Every network is measured with every strategy. `identities` may give, by label, what else tells a strategy from
+    another (`Strategy.identity()`, which holds the hash of a user's source); it only enters the report's key.
+    """
+
+    networks: dict[str, str | dict[str, Any]] = Field(min_length=1)
+    shortcuts: dict[str, str | dict[str, Any]] = Field(min_length=1)
+    baseline: str = "A"
+    base: str | None = None
+    identities: dict[str, Any] = Field(default_factory=dict)
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    num_classes: int = Field(default=10, ge=2)
+    batch_size: int = Field(default=128, ge=1)
+    evaluation_batch_size: int | None = Field(default=None, ge=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: str = "cpu"
+    threads: int = Field(default=1, ge=1)
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    passes: tuple[Literal["counts", "memory", "time"], ...] = ("counts", "memory", "time")
+    seconds: float = Field(default=30.0, gt=0)
+    target: float = Field(default=0.02, gt=0)
+    min_rounds: int = Field(default=30, ge=1)
+    max_rounds: int = Field(default=1000, ge=1)
+    seed: int = 0
+
+    @property
+    def device_type(self) -> str:
+        """``cpu`` or ``cuda``, without the device's number."""
+        return self.device.split(":")[0]
+
+    @property
+    def baseline_label(self) -> str:
+        """The row that ratios refer to: `baseline` where it is among the strategies, otherwise the first of them."""
+        return self.baseline if self.baseline in self.shortcuts else next(iter(self.shortcuts))
+
+
+class Memory(Frozen):
+    """Bytes by part, counted from the tensors; `activations` is what autograd saves for backward at this precision."""
+
+    parameters: int
+    gradients: int
+    optimizer: int
+    buffers: int
+    activations: int
+
+
+class CostRow(Frozen):
+    """The cost of one strategy in one network. What was not measured is None, never 0; times are per step or batch."""
+
+    network: str
+    shortcut: str
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    saved_bytes: int | None = None
+    saved_bytes_by_part: dict[str, int] | None = None
+    memory: Memory | None = None
+    peak_memory_bytes: int | None = None
+    peak_reserved_bytes: int | None = None
+    step_ms: float | None = None
+    step_ms_interval: Interval | None = None
+    ratio: float | None = None
+    ratio_interval: Interval | None = None
+    images_per_second: float | None = None
+    inference_ms: float | None = None
+    inference_ms_interval: Interval | None = None
+    inference_ratio: float | None = None
+    inference_ratio_interval: Interval | None = None
+    error: str | None = None
+
+
+class Race(Frozen):
+    """How the strategies of one network were timed, and how far two timings of the same strategy lie apart.
+
+    `noise` is the larger distance from 1 of the ends of the A/A control's interval: no claim is made below it.
+    """
+
+    network: str
+    baseline: str
+    rounds: int
+    steps_per_turn: int
+    stopped: Literal["precision", "rounds", "budget"]
+    control_ratio: float | None
+    control_interval: Interval | None
+    noise: float | None
+
+
+class CostReport(Frozen):
+    """The answer to a `CostRequest`; `key` names hardware, settings and what was measured."""
+
+    format: int = FORMAT
+    key: str
+    request: CostRequest
+    environment: dict[str, Any]
+    rows: tuple[CostRow, ...]
+    races: tuple[Race, ...] = ()
+    load: dict[str, float | None] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    seconds: float | None = None
+
+    def row(self, network: str, shortcut: str) -> CostRow | None:
+        """The row of this network and strategy, by their labels; None where there is none."""
+        return next((row for row in self.rows if (row.network, row.shortcut) == (network, shortcut)), None)
+
+
+def report_key(request: CostRequest, hardware: Mapping[str, Any]) -> str:
+    """Sixteen hex digits that stand for the hardware and for what is measured on it, with which settings.
+
+    The budget is left out: a pass with a larger one answers the same question, better.
+    """
+    left_out = {"seconds", "target", "min_rounds", "max_rounds", "seed", "base"}
+    asked = request.model_dump(mode="json", exclude=left_out)
+    text = json.dumps({"format": FORMAT, "asked": asked, "hardware": dict(hardware)}, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def train_seconds(row: CostRow, *, steps: int, evaluation_images: int, evaluation_batch_size: int) -> float | None:
+    """Seconds that one run takes alone, computed: steps times step time plus evaluation; None where one is unmeasured.
+
+    `evaluation_images` counts every image of every evaluation of the run. Data preparation, batches and checkpoints
+    are not in it.
+    """
+    if row.step_ms is None or row.inference_ms is None:
+        return None
+    batches = math.ceil(evaluation_images / evaluation_batch_size)
+    return (steps * row.step_ms + batches * row.inference_ms) / 1000
