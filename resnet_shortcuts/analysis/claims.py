@@ -1,0 +1,285 @@
+"""The ten claims of the question that started this project, each judged from what was measured.
+
+Verify rows are mappings with ``name`` (the strategy), ``property`` and ``measured``; costs and runs come from an
+experiment. What was not measured leaves a claim not settled, and the claim says what would measure it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from resnet_shortcuts.analysis import statistics
+from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, in_order, pretty_network
+from resnet_shortcuts.analysis.statistics import ALPHA, Paired
+from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair
+
+TRUE, FALSE, NOT_SETTLED = "true", "false", "not settled"
+A, B, C, ASKER, AVG, ANSWER = "stride-pad", "projection", "projection-all", "max-pad", "avg-pad", "avg-duplicate"
+MUCH_TIME = 0.05
+_VERIFY = "rsc verify"
+_COST = "run: rsc cost --measure, or train with cost.measure"
+# What the properties may be called; the first name is the one that `rsc verify` is expected to print.
+PROPERTIES: dict[str, tuple[str, ...]] = {
+    "same_as_max1": ("same_as_max1", "equals 1x1 max-pool", "identity_max1"),
+    "rank": ("rank", "rank / n", "rank_over_n"),
+    "coverage": ("coverage",),
+    "decoded": ("decoded", "decoded_variance", "ridge"),
+    "gradient_gain": ("gradient_gain", "gradient gain", "gain"),
+    "linear": ("linear",),
+}
+TEXTS = {
+    1: "Option A's identity is a 1x1 max-pool of stride 2.",
+    2: "Option A throws 3/4 of the pixels away.",
+    3: "A 3x3 max-pool encodes more information than option A.",
+    4: "A 2x2 average-pool loses no information.",
+    5: "A 2x2 average-pool does not hinder the gradient.",
+    6: "Concatenating the average with itself helps.",
+    7: "The non-linearity of max-pool hurts.",
+    8: "Options B and C hardly raise accuracy.",
+    9: "Options B and C raise parameters and memory.",
+    10: "None of it affects training time much.",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim, judged: 'true', 'false' or 'not settled', the figure that decides, its interval, its origin."""
+
+    number: int
+    text: str
+    verdict: str
+    figure: str
+    interval: str
+    source: str
+
+
+def judge_claims(
+    record: ExperimentRecord, verify: Sequence[Mapping[str, Any]] = (), margin: float | None = None
+) -> list[Claim]:
+    """The ten claims in order, from one (merged) experiment, its costs, and the rows of ``rsc verify``."""
+    facts = _Facts(verify)
+    width = record.margin if margin is None else margin
+    from_runs = _FromRuns(record, width)
+    judged = [
+        _same(facts), _discards(facts), _encodes(facts), _lossless(facts), _gradient(facts),
+        from_runs.helps(6, ANSWER, AVG), from_runs.helps(7, AVG, ASKER), from_runs.hardly(),
+        _memory(record), _time(record),
+    ]  # fmt: skip
+    return [Claim(number, TEXTS[number], *rest) for number, rest in enumerate(judged, start=1)]
+
+
+_Judged = tuple[str, str, str, str]
+
+
+class _Facts:
+    """Properties as verify measured them, under any of their names."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows = {(str(row.get("name")), str(row.get("property"))): row.get("measured") for row in rows}
+
+    def number(self, shortcut: str, key: str) -> float | None:
+        """A measured number; booleans count as 0 and 1, shares may come as '25%' or '1/4'."""
+        for name in PROPERTIES[key]:
+            value = self._rows.get((shortcut, name))
+            if isinstance(value, (bool, int, float)) and math.isfinite(value):
+                return float(value)
+            if isinstance(value, str):
+                return _parsed(value)
+        return None
+
+
+def _parsed(text: str) -> float | None:
+    try:
+        if text.strip().endswith("%"):
+            return float(text.strip().rstrip("%")) / 100
+        above, slash, below = text.partition("/")
+        return float(above) / float(below) if slash else float(text)
+    except (ValueError, ZeroDivisionError):
+        return {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}.get(text.strip().lower())
+
+
+def _unmeasured(what: str, command: str = "run: rsc verify --all") -> _Judged:
+    return NOT_SETTLED, f"{what} not measured", "", command
+
+
+def _same(facts: _Facts) -> _Judged:
+    same = facts.number(A, "same_as_max1")
+    if same is None:
+        return _unmeasured("the two operators were")
+    return (TRUE if same else FALSE), ("equal" if same else "different") + " on every input tried", "exact", _VERIFY
+
+
+def _discards(facts: _Facts) -> _Judged:
+    coverage, rank = facts.number(A, "coverage"), facts.number(A, "rank")
+    if coverage is None or rank is None:
+        return _unmeasured("coverage and rank were")
+    true = abs(coverage - 0.25) < 0.01 and abs(rank - 0.25) < 0.01
+    figure = f"{coverage:.0%} of the pixels reach the output, rank {rank:.0%} of n"
+    return (TRUE if true else FALSE), figure, "exact, even sizes", _VERIFY
+
+
+def _encodes(facts: _Facts) -> _Judged:
+    found: list[tuple[str, float, float]] = []
+    for key, words in (("rank", "rank / n"), ("decoded", "decodable variance")):
+        ours, theirs = facts.number(ASKER, key), facts.number(A, key)
+        if ours is not None and theirs is not None:
+            found.append((words, ours, theirs))
+    if not found:
+        return _unmeasured("rank and decodable variance were")
+    figure = "; ".join(f"{words}: {ours:.1%} against {theirs:.1%} of A" for words, ours, theirs in found)
+    more = {ours > theirs for _, ours, theirs in found}
+    return (NOT_SETTLED if len(more) > 1 else TRUE if more == {True} else FALSE), figure, "", _VERIFY
+
+
+def _lossless(facts: _Facts) -> _Judged:
+    rank = facts.number(AVG, "rank")
+    if rank is None:
+        return _unmeasured("its rank was")
+    decoded = facts.number(AVG, "decoded")
+    figure = f"keeps {rank:.0%} of the dimensions"
+    if decoded is not None:
+        figure += f", {decoded:.1%} of the variance can be decoded"
+    return (TRUE if rank > 0.999 else FALSE), figure, "exact, even sizes", _VERIFY
+
+
+def _gradient(facts: _Facts) -> _Judged:
+    gain, base = facts.number(AVG, "gradient_gain"), facts.number(A, "gradient_gain")
+    if gain is None or base is None:
+        return _unmeasured("its gradient gain was")
+    coverage, linear = facts.number(AVG, "coverage"), facts.number(AVG, "linear")
+    figure = f"gradient gain {gain:.3g} against {base:.3g} of A"
+    if coverage is not None:
+        figure += f"; {coverage:.0%} of the pixels get gradient"
+    if linear:
+        figure += "; linear"
+    return (TRUE if gain >= base - 1e-3 else FALSE), figure, "", _VERIFY
+
+
+class _FromRuns:
+    """Claims about accuracy, from paired runs on every network that has both strategies."""
+
+    def __init__(self, record: ExperimentRecord, margin: float) -> None:
+        self._record, self._margin = record, margin
+        self._networks = in_order(run.network for run in record.runs)
+        compared = [(AVG, ASKER), (ANSWER, AVG)]
+        tests = {(net, *pair): self._test(net, *pair) for pair in compared for net in self._networks}
+        ready = {key: test for key, test in tests.items() if test.n >= LEAST_SEEDS}
+        adjusted = statistics.holm([test.p for test in ready.values()])
+        equal = statistics.holm([test.p_equal for test in ready.values()])
+        self._judged = {
+            key: (test, p, q) for (key, test), p, q in zip(ready.items(), adjusted, equal, strict=True)
+        }  # fmt: skip
+
+    def helps(self, number: int, ours: str, theirs: str) -> _Judged:
+        """Whether ``ours`` is better than ``theirs``: false if it is worse, or equal within the margin."""
+        verdicts, figures, intervals = [], [], []
+        for network in self._networks:
+            if (network, ours, theirs) not in self._judged:
+                continue
+            test, p, q = self._judged[network, ours, theirs]
+            settled = p < ALPHA
+            verdicts.append((TRUE if test.mean > 0 else FALSE) if settled else FALSE if q < ALPHA else NOT_SETTLED)
+            figures.append(self._figure(network, f"{ours} − {theirs}", test))
+            intervals.append(_ends(test.low, test.high))
+        return self._together(verdicts, figures, intervals, f"{ours} and {theirs}")
+
+    def hardly(self) -> _Judged:
+        """Whether the gain of B and C over A stays under the margin: each of them, on every network."""
+        tests = [(net, name, self._test(net, name, A)) for net in self._networks for name in (B, C)]
+        ready = [(net, name, test) for net, name, test in tests if test.n >= LEAST_SEEDS]
+        if {name for _, name, _ in ready} != {B, C}:
+            return _unmeasured("B, C and A were", f"three common seeds or more of {B}, {C}, {A}")
+        above = statistics.holm([self._beyond(net, name, "greater") for net, name, _ in ready])
+        below = [self._beyond(net, name, "less") for net, name, _ in ready]
+        verdict = NOT_SETTLED
+        if any(p < ALPHA for p in above):
+            verdict = FALSE
+        elif all(p < ALPHA for p in below):
+            verdict = TRUE
+        figures = [self._figure(net, f"{name} − {A}", test) for net, name, test in ready]
+        intervals = [_ends(test.low, test.high) for _, _, test in ready]
+        source = self._source(f"'hardly' is under {self._margin:g} points")
+        return verdict, "; ".join(figures), "; ".join(intervals), source
+
+    def _beyond(self, network: str, name: str, side: Literal["less", "greater"]) -> float:
+        """One-sided p that the gain over A is greater or less than the margin."""
+        from scipy import stats
+
+        differences = self._pair(network, name, A).differences
+        if max(differences) - min(differences) < 1e-9:
+            gain = differences[0] - self._margin
+            return 2.0 ** -len(differences) if (gain > 0) == (side == "greater") else 1.0
+        return float(stats.ttest_1samp(differences, self._margin, alternative=side).pvalue)
+
+    def _pair(self, network: str, ours: str, theirs: str) -> Pair:
+        here: Callable[[str], list[Any]] = lambda name: [  # noqa: E731
+            run for run in self._record.runs if (run.network, run.shortcut) == (network, name)
+        ]
+        return Pair(here(ours), here(theirs))
+
+    def _test(self, network: str, ours: str, theirs: str) -> Paired:
+        return statistics.paired(self._pair(network, ours, theirs).differences, self._margin)
+
+    def _figure(self, network: str, what: str, test: Paired) -> str:
+        where = f"{pretty_network(network)}: " if len(self._networks) > 1 else ""
+        return f"{where}{what} = {test.mean:+.2f} points, {test.n} seeds"
+
+    def _together(
+        self, verdicts: Sequence[str], figures: Sequence[str], intervals: Sequence[str], what: str
+    ) -> _Judged:
+        if not verdicts:
+            return _unmeasured(f"{what} were", f"three common seeds or more of {what}")
+        verdict = verdicts[0] if len(set(verdicts)) == 1 else NOT_SETTLED
+        return verdict, "; ".join(figures), "; ".join(intervals), self._source(f"margin {self._margin:g}, Holm")
+
+    def _source(self, how: str) -> str:
+        networks = ", ".join(pretty_network(name) for name in self._networks)
+        return f"runs: {self._record.regime.sentence(networks)}; {how}"
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{low:+.2f} to {high:+.2f}"
+
+
+def _by_network(record: ExperimentRecord) -> dict[str, dict[str, CostRecord]]:
+    found: dict[str, dict[str, CostRecord]] = {}
+    for cost in record.costs:
+        found.setdefault(cost.network, {})[cost.shortcut] = cost
+    return found
+
+
+def _memory(record: ExperimentRecord) -> _Judged:
+    raised: list[bool] = []
+    figures: list[str] = []
+    for network, costs in _by_network(record).items():
+        for name in (B, C):
+            ours, base = costs.get(name), costs.get(A)
+            if not (ours and base and ours.parameters and base.parameters and ours.saved_bytes and base.saved_bytes):
+                continue
+            parameters, saved = ours.parameters / base.parameters - 1, ours.saved_bytes / base.saved_bytes - 1
+            raised += [parameters > 0, saved > 0]
+            figures.append(f"{pretty_network(network)}, {name}: {parameters:+.1%} parameters, {saved:+.1%} saved bytes")
+    if not raised:
+        return _unmeasured("parameters and memory of A, B and C were", _COST)
+    verdict = TRUE if all(raised) else FALSE if not any(raised) else NOT_SETTLED
+    return verdict, "; ".join(figures), "exact counts", "cost: parameters, and bytes that autograd saves (fp32)"
+
+
+def _time(record: ExperimentRecord) -> _Judged:
+    ratios: list[tuple[str, str, tuple[float, float], float]] = []
+    for network, costs in _by_network(record).items():
+        for name, cost in costs.items():
+            if name not in ("plain", cost.ratio_baseline) and cost.step_ratio and cost.step_ratio_interval:
+                ratios.append((network, name, cost.step_ratio_interval, cost.step_ratio))
+    if not ratios:
+        return _unmeasured("step times with intervals were", _COST)
+    inside = all(low > 1 - MUCH_TIME and high < 1 + MUCH_TIME for _, _, (low, high), _ in ratios)
+    outside = any(low > 1 + MUCH_TIME or high < 1 - MUCH_TIME for _, _, (low, high), _ in ratios)
+    network, name, (low, high), ratio = max(ratios, key=lambda one: abs(one[3] - 1))
+    figure = f"largest: {name} on {pretty_network(network)}, {ratio - 1:+.1%} of a step, of {len(ratios)} compared"
+    machine = next((cost.hardware for cost in record.costs if cost.hardware), "this machine")
+    source = f"cost: interleaved steps on {machine}; 'much' is over {MUCH_TIME:.0%}"
+    return (TRUE if inside else FALSE if outside else NOT_SETTLED), figure, f"{low - 1:+.1%} to {high - 1:+.1%}", source

@@ -1,0 +1,274 @@
+"""The mathematics of a comparison, on plain arrays; scipy and statsmodels compute wherever they can.
+
+Differences are strategy minus baseline in percentage points of test accuracy, one a common seed. scipy and statsmodels
+are imported when a function needs them, so that a command line that does not compare does not wait for them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_shortcuts.streams import numpy_stream
+
+ALPHA = 0.05
+POWER = 0.8
+EXACT_SEEDS = 14
+FLIPS = 100_000
+_NO_SPREAD = 1e-9  # points; below it differences are equal but for rounding
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A paired t test of n differences: mean, their sd, two-sided p, 95 % and 90 % interval, and the p of equivalence.
+
+    ``p_equal`` is the larger p of the two one-sided tests against the margin. With fewer than two differences
+    everything but ``n`` and ``mean`` is NaN.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    p: float
+    low: float
+    high: float
+    low90: float
+    high90: float
+    p_equal: float
+    constant: bool = False
+
+
+def paired(differences: Sequence[float], margin: float) -> Paired:
+    """Paired t test against 0 and two one-sided tests against ``margin`` (> 0, points).
+
+    Where all differences are equal, t is not defined: with 0 the strategies gave the same, p = 1 and ``p_equal`` = 0;
+    otherwise both p are those of the exact sign test, which makes no use of the spread, and ``constant`` says so.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    n = len(values)
+    nan = math.nan
+    if n == 0:
+        return Paired(0, nan, nan, nan, nan, nan, nan, nan, nan)
+    mean = float(values.mean())
+    if n == 1:
+        return Paired(1, mean, nan, nan, nan, nan, nan, nan, nan)
+    sd = float(values.std(ddof=1))
+    if sd < _NO_SPREAD:
+        return _constant(n, mean, margin)
+    from scipy import stats
+
+    test = stats.ttest_1samp(values, 0.0)
+    low, high = test.confidence_interval(0.95)
+    low90, high90 = test.confidence_interval(0.90)
+    above = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(values, margin, alternative="less").pvalue
+    p_equal = max(float(above), float(below))
+    return Paired(n, mean, sd, float(test.pvalue), float(low), float(high), float(low90), float(high90), p_equal)
+
+
+def _constant(n: int, mean: float, margin: float) -> Paired:
+    if abs(mean) < _NO_SPREAD:
+        return Paired(n, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, constant=True)
+    inside = 2.0**-n if abs(mean) < margin else 1.0
+    return Paired(n, mean, 0.0, 2.0 ** (1 - n), mean, mean, mean, mean, inside, constant=True)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values, in the order given. NaN (not tested) stays NaN and is no part of the family."""
+    tested = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    adjusted = [math.nan] * len(p_values)
+    if tested:
+        from statsmodels.stats.multitest import multipletests
+
+        for i, p in zip(tested, multipletests([p_values[i] for i in tested], method="holm")[1], strict=True):
+            adjusted[i] = float(p)
+    return adjusted
+
+
+@dataclass(frozen=True)
+class SignFlip:
+    """The sign-flip test of the mean difference: two-sided p, whether all flips were counted, the smallest p it has."""
+
+    p: float
+    exact: bool
+    floor: float
+
+
+def sign_flip(differences: Sequence[float]) -> SignFlip:
+    """Exact to 14 differences; beyond, 100,000 seeded flips, the same for every test of n, plus the observed signs."""
+    values = np.asarray(differences, dtype=np.float64)
+    n = len(values)
+    if n == 0:
+        return SignFlip(math.nan, True, 1.0)
+    observed = abs(float(values.sum()))
+    near = observed - 1e-9 * max(1.0, float(np.abs(values).sum()))  # sums in another order differ by rounding
+    if n <= EXACT_SEEDS:
+        return SignFlip(float(np.mean(np.abs(_signs(n) @ values) >= near)), True, 2.0 ** (1 - n))
+    count = int(np.sum(np.abs(_signs(n) @ values) >= near))
+    return SignFlip((count + 1) / (FLIPS + 1), False, max(2.0 ** (1 - n), 1 / (FLIPS + 1)))
+
+
+@functools.lru_cache(maxsize=2)
+def _signs(n: int) -> NDArray[np.float64]:
+    """Rows of +1 and -1, (flips, n): every combination to 14, seeded draws beyond."""
+    if n <= EXACT_SEEDS:
+        bits = ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.float64)
+    else:
+        bits = numpy_stream("sign-flip", n).integers(0, 2, size=(FLIPS, n), dtype=np.int8).astype(np.float64)
+    return 1.0 - 2.0 * bits
+
+
+def correlation(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """Pearson's correlation of two strategies' results over common seeds; None under 3 seeds or without spread."""
+    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    if len(a) < 3 or a.std() < _NO_SPREAD or b.std() < _NO_SPREAD:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Mean difference with a 95 % interval for new seeds and new test images alike, and its degrees of freedom."""
+
+    mean: float
+    low: float
+    high: float
+    df: float
+
+
+def crossed(differences: NDArray[np.number]) -> Crossed | None:
+    """Two-way crossed random effects (seed x image, one observation a cell) on an (n seeds, m images) array.
+
+    Variance of the mean: (MS_seed + max(0, MS_image - MS_residual)) / (n m), degrees of freedom by Satterthwaite.
+    Values may be of any unit; the interval has the same. None under two seeds or two images.
+    """
+    n, m = differences.shape
+    if n < 2 or m < 2:
+        return None
+    mean = float(differences.mean(dtype=np.float64))
+    by_seed = differences.mean(axis=1, dtype=np.float64) - mean
+    by_image = differences.mean(axis=0, dtype=np.float64) - mean
+    total = float(np.sum(np.square(differences, dtype=np.float64))) - n * m * mean**2
+    of_seed, of_image = m * float(by_seed @ by_seed), n * float(by_image @ by_image)
+    df_seed, df_image, df_residual = n - 1, m - 1, (n - 1) * (m - 1)
+    ms_seed, ms_image = of_seed / df_seed, of_image / df_image
+    ms_residual = max(0.0, total - of_seed - of_image) / df_residual
+    images = ms_image - ms_residual
+    scale = ms_seed + max(0.0, images)
+    if scale <= 0.0:
+        return Crossed(mean, mean, mean, float(df_seed))
+    spread = ms_seed**2 / df_seed
+    if images > 0.0:
+        spread += ms_image**2 / df_image + ms_residual**2 / df_residual
+    df = scale**2 / spread
+    from scipy import stats
+
+    half = float(stats.t.ppf(1 - ALPHA / 2, df)) * math.sqrt(scale / (n * m))
+    return Crossed(mean, mean - half, mean + half, df)
+
+
+def power(difference: float, sd: float, n: int, alpha: float = ALPHA) -> float:
+    """Chance that a two-sided paired t test of n differences with this mean and sd has p < ``alpha``."""
+    if n < 2:
+        return 0.0
+    if sd <= 0:
+        return 1.0 if difference else alpha
+    return _power(abs(difference) / sd, n, alpha)
+
+
+@functools.lru_cache(maxsize=65536)
+def _power(effect: float, n: int, alpha: float) -> float:
+    from scipy import stats
+
+    df, shift = n - 1, effect * math.sqrt(n)
+    critical = _critical(df, alpha)
+    with np.errstate(all="ignore"):
+        found = float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    by_hand = _power_by_quadrature(shift, critical, df)
+    # scipy's noncentral t gives NaN at 2 degrees of freedom, and loses its digits far out in the tails
+    return found if math.isfinite(found) and abs(found - by_hand) < 1e-3 else by_hand
+
+
+@functools.lru_cache(maxsize=4096)
+def _critical(df: int, alpha: float) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf(1 - alpha / 2, df))
+
+
+@functools.lru_cache(maxsize=4096)
+def _spread_nodes(df: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights for a mean over s = sd observed / sd true."""
+    from scipy import stats
+
+    nodes, weights = np.polynomial.legendre.leggauss(160)
+    return np.sqrt(np.asarray(stats.chi2.ppf((nodes + 1) / 2, df)) / df), weights / 2
+
+
+def _power_by_quadrature(shift: float, critical: float, df: int) -> float:
+    from scipy.special import ndtr
+
+    spread, weights = _spread_nodes(df)
+    chance = ndtr(shift - critical * spread) + ndtr(-shift - critical * spread)
+    return float(weights @ np.asarray(chance))
+
+
+@functools.lru_cache(maxsize=4096)
+def _detectable_effect(n: int, alpha: float, wanted: float) -> float:
+    from scipy.optimize import brentq
+
+    top = 1.0
+    while _power(top, n, alpha) < wanted:
+        top *= 2
+    return float(brentq(lambda effect: _power(effect, n, alpha) - wanted, 0.0, top, xtol=1e-9))
+
+
+def detectable(sd: float, n: int, alpha: float = ALPHA, wanted: float = POWER) -> float | None:
+    """The difference in points that n pairs would have shown with the wanted power; None under two pairs."""
+    return sd * _detectable_effect(n, alpha, wanted) if n >= 2 else None
+
+
+def seeds_needed(
+    difference: float, sd: float, alpha: float = ALPHA, wanted: float = POWER, most: int = 10**6
+) -> int | None:
+    """The smallest number of pairs that shows ``difference`` with the wanted power; None if over ``most``."""
+    if sd <= 0:
+        return 2
+    low, high = 1, 2
+    while power(difference, sd, high, alpha) < wanted:
+        low, high = high, high * 2
+        if low >= most:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(difference, sd, middle, alpha) >= wanted else (middle, high)
+    return high
+
+
+def sd_interval(sd: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a normal sample's standard deviation, from its observed value over n >= 2."""
+    from scipy import stats
+
+    low, high = (math.sqrt((n - 1) / float(stats.chi2.ppf(q, n - 1))) for q in (0.975, 0.025))
+    return sd * low, sd * high
+
+
+def fisher(failed: int, runs: int, base_failed: int, base_runs: int) -> float | None:
+    """Fisher's exact two-sided p that two strategies fail equally often; None where one has no runs or none failed."""
+    if not runs or not base_runs or failed + base_failed == 0:
+        return None
+    from scipy import stats
+
+    table = np.array([[failed, runs - failed], [base_failed, base_runs - base_failed]])
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The unadjusted 95 % t interval of one strategy's mean; None under two values."""
+    test = paired(values, margin=1.0)
+    return None if math.isnan(test.low) else (test.low, test.high)

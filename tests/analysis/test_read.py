@@ -1,0 +1,136 @@
+"""From a real results folder to records: what is done, missing, failed, damaged, left over, and what it costs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet_shortcuts.analysis.read import read_experiment
+from resnet_shortcuts.analysis.summary import rows
+from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, Race
+from resnet_shortcuts.experiments.config import load_config
+from resnet_shortcuts.experiments.plan import make_plan
+from resnet_shortcuts.experiments.records import render
+from resnet_shortcuts.experiments.store import Experiment, pack_predictions
+
+CONFIG = """
+name: small
+data: {source: digits, train_size: 100, test_size: 50}
+networks: [cifar-resnet-8, cifar-resnet-14]
+shortcuts: [A, max-pad]
+seeds: 2
+train: {epochs: 3, batch_size: 32}
+run: {evaluate_every: 2}
+compare: {baseline: A, margin: 0.5, fail_above: 50}
+"""
+IDENTITY = {"content": "c0ffee", "train_size": 100, "test_size": 50, "validation": 0, "resolution": 8}
+LABELS = np.arange(50, dtype=np.int64) % 10
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    path = tmp_path / "small.yaml"
+    path.write_text(CONFIG)
+    config = load_config(path)
+    plan = make_plan(config, IDENTITY, "fp32")
+    stored = Experiment.create(tmp_path / "results", config, plan)
+    for number, planned in enumerate(plan.runs[:-1]):
+        labels = {"network": planned.network, "shortcut": planned.shortcut, "seed": planned.seed}
+        predictions = np.where(np.arange(50) < number, (LABELS + 1) % 10, LABELS)
+        record = {
+            "run_id": planned.run_id, "science": planned.science, "labels": labels, "status": "done", "reason": "",
+            "test_accuracy": 100.0 - 2 * number, "train_error": 1.0, "environment": {}, "elapsed_seconds": 2.0,
+        }  # fmt: skip
+        history = json.dumps([{"epoch": 1, "test_accuracy": 50.0}]).encode()
+        files = {"history.json": history, "predictions.safetensors": pack_predictions(predictions, LABELS)}
+        stored.publish(planned.run_id, record, files)
+    return stored
+
+
+def report(**changes: object) -> CostReport:
+    request = CostRequest(
+        networks={"cifar-resnet-8": "cifar-resnet-8"}, shortcuts={"stride-pad": "A"}, batch_size=32,
+        evaluation_batch_size=25,
+    )  # fmt: skip
+    row = CostRow(
+        network="cifar-resnet-8", shortcut="stride-pad", parameters=7, saved_bytes=9, step_ms=10.0, inference_ms=2.0,
+        step_ms_interval=(9.0, 11.0), ratio=1.0,
+    )  # fmt: skip
+    race = Race(
+        network="cifar-resnet-8", baseline="stride-pad", rounds=30, steps_per_turn=1, stopped="rounds",
+        control_ratio=1.0, control_interval=(0.99, 1.01), noise=0.01,
+    )  # fmt: skip
+    machine = {"device": "Zen 4", "threads": 1, "torch": "2.13.0"}
+    given = {"key": "k", "request": request, "environment": machine, "rows": (row,), "races": (race,)}
+    return CostReport(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def test_reads_what_is_done_and_names_what_is_missing(experiment: Experiment) -> None:
+    record = read_experiment(experiment)
+    assert [(run.network, run.shortcut, run.seed) for run in record.runs][:3] == [
+        ("cifar-resnet-8", "stride-pad", 0),
+        ("cifar-resnet-8", "stride-pad", 1),
+        ("cifar-resnet-8", "max-pad", 0),
+    ]
+    assert record.missing == [("cifar-resnet-14", "max-pad", 1)]
+    for run in record.runs:
+        assert run.correct is not None
+        assert 100 * run.correct.mean() == pytest.approx(run.test_accuracy)
+    assert record.runs[0].history[0]["test_accuracy"] == 50.0
+    assert (record.margin, record.fail_above, record.baseline) == (0.5, 50, "A")
+    assert record.regime.sentence("cifar-resnet-8") == "ResNet-8, 100 images of digits, 3 epochs"
+    assert "--config" in record.command
+
+
+def test_without_images_only_the_numbers_are_read(experiment: Experiment) -> None:
+    assert {run.correct is None for run in read_experiment(experiment, images=False).runs} == {True}
+
+
+def test_a_damaged_run_is_left_out_and_named(experiment: Experiment) -> None:
+    run_id = experiment.plan().runs[0].run_id
+    path = experiment.run_folder(run_id) / "predictions.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(bytes(raw))
+    record = read_experiment(experiment)
+    assert len(record.damaged) == 1
+    assert run_id in record.damaged[0]
+    assert ("cifar-resnet-8", "stride-pad", 0) in record.missing
+
+
+def test_a_crash_is_a_failed_run_and_a_stranger_is_left_over(experiment: Experiment) -> None:
+    planned = experiment.plan().runs[-1]
+    work = experiment.work_folder(planned.run_id)
+    work.mkdir(parents=True)
+    labels = {"network": planned.network, "shortcut": planned.shortcut, "seed": planned.seed}
+    crash = {"run_id": planned.run_id, "science": {}, "labels": labels, "status": "failed", "reason": "out of memory"}
+    (work / "failed.json").write_bytes(render(crash))
+    (experiment.folder / "runs" / "0123456789abcdef").mkdir()
+    record = read_experiment(experiment)
+    assert record.left_over == ["0123456789abcdef"]
+    assert record.missing == []
+    assert [run.reason for run in record.runs if not run.finished] == ["out of memory"]
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_costs_are_read_and_the_training_time_alone_is_computed(experiment: Experiment, sealed: bool) -> None:
+    folder = experiment.folder / "cost"
+    folder.mkdir(exist_ok=True)
+    document = json.loads(report().model_dump_json())
+    (folder / "a.json").write_bytes(render(document) if sealed else json.dumps(document).encode())
+    (folder / "b.json").write_text("{}")
+    record = read_experiment(experiment)
+    row = next(row for row in rows([record]) if (row.network, row.shortcut) == ("cifar-resnet-8", "stride-pad"))
+    assert (row.parameters, row.saved_bytes, row.step_ms, row.peak_memory_bytes) == (7, 9, 10.0, None)
+    # 3 epochs of 4 batches, two evaluations (epochs 2 and 3) of 2 batches of 25
+    assert row.train_seconds == pytest.approx((12 * 10 + 4 * 2) / 1000)
+    assert record.damaged == ["cost report b.json"]
+    assert record.costs[0].hardware == "Zen 4, 1 thread, torch 2.13.0"
+
+
+def test_costs_at_another_batch_size_are_not_taken(experiment: Experiment) -> None:
+    other = report(request=report().request.model_copy(update={"batch_size": 128}))
+    (experiment.folder / "cost").mkdir(exist_ok=True)
+    (experiment.folder / "cost" / "a.json").write_text(other.model_dump_json())
+    assert read_experiment(experiment).costs == []
