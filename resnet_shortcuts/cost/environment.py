@@ -2,54 +2,48 @@
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from resnet_shortcuts import machine
 from resnet_shortcuts.cost.spec import CostRequest
 
 
 def hardware(request: CostRequest) -> dict[str, Any]:
-    """What a cost depends on beside the request: processor or GPU, cores, memory format, allocator, torch's version."""
-    device = _processor() if request.device_type == "cpu" else _graphics()
+    """What a cost depends on beside the request: processor or GPU, cores, memory format, allocator, torch's version.
+
+    The allocator is the one that training workers preload where it is found; a launcher and the process that it starts
+    give the same answer.
+    """
     return {
-        "device": device,
-        "cores": len(os.sched_getaffinity(0)),
+        "device": machine.cpu_model() if request.device_type == "cpu" else _graphics(),
+        "cores": machine.cores(),
         "memory_format": "channels_last",
-        "allocator": "tcmalloc" if "tcmalloc" in os.environ.get("LD_PRELOAD", "") else "glibc",
-        "torch": metadata.version("torch"),
+        "allocator": "glibc" if machine.tcmalloc_path() is None else "tcmalloc",
+        "torch": machine.package_versions()["torch"],
     }
 
 
 def environment(request: CostRequest) -> dict[str, Any]:
     """`hardware`, and what else a reader of the figures wants to know."""
-    malloc = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
     return {
         **hardware(request),
         "threads": request.threads,
         "precision": request.precision,
         "batch_size": request.batch_size,
+        "commit": machine.commit(),
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "memory_bytes": psutil.virtual_memory().total,
-        "malloc": malloc,
+        "platform": platform.platform(),
+        "memory_bytes": machine.memory_bytes(),
+        "preloaded": os.environ.get("LD_PRELOAD") or None,
+        "malloc": {name: value for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")},
     }
 
 
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 def _graphics() -> str:
-    """Names of the GPUs as the driver lists them, without initialising CUDA."""
+    """Names of the GPUs as the driver lists them: torch would initialise CUDA, after which no process can be forked."""
     names = []
     for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         names += [line.split(":", 1)[1].strip() for line in file.read_text().splitlines() if line.startswith("Model")]
@@ -78,11 +72,3 @@ class OtherLoad:
         times, mine = psutil.cpu_times(), os.times()
         busy = times.user + times.system + getattr(times, "nice", 0.0) + getattr(times, "steal", 0.0)
         return mine.elapsed, busy, mine.user + mine.system
-
-
-def load_average() -> float | None:
-    """The one-minute load average; None where there is none."""
-    try:
-        return os.getloadavg()[0]
-    except OSError:
-        return None

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import nn
 
+from resnet_shortcuts import machine
 from resnet_shortcuts.cost import environment, steps
 from resnet_shortcuts.cost.memory import measure_all
 from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, Race, report_key
 from resnet_shortcuts.cost.timing import Clock, Timings, Turn, race
+from resnet_shortcuts.errors import RscError
 
 CONTROL = "\0control"
 """The baseline once more, from weights of its own: what the ratio of two equal strategies looks like (A/A)."""
@@ -40,10 +43,11 @@ def measure_costs(
     """
     began = clock()
     steps.check(request)
-    load: dict[str, float | None] = {"load_average_before": environment.load_average(), "other_cores": None}
+    load: dict[str, float | None] = {"load_average_before": machine.load_average()[0], "other_cores": None}
     rows: Rows = {(network, shortcut): {} for network in request.networks for shortcut in request.shortcuts}
     stages = len(rows) + len(request.networks)
-    for number, (label, figures) in enumerate(measure_all(request, rows), start=1):
+    counted = {"counts", "memory"} & set(request.passes)
+    for number, (label, figures) in enumerate(measure_all(request, rows if counted else ()), start=1):
         rows[label].update(figures)
         progress(" ".join(label), number, stages)
     races: list[Race] = []
@@ -53,9 +57,9 @@ def measure_costs(
         for number, network in enumerate(request.networks):
             progress(f"{network}: timing", len(rows) + number, stages)
             left = (request.seconds - (clock() - began)) / (len(request.networks) - number)
-            runnable = [name for name in request.shortcuts if "error" not in rows[network, name]]
-            if runnable:
-                races.append(_time_network(request, network, runnable, max(left, 0.0), rows, clock))
+            models = _models(request, network, rows)
+            if models:
+                races.append(_time_network(request, network, models, left, rows, clock))
         load["other_cores"] = watch.cores()
         warnings = [*_disturbed(load["other_cores"]), *(text for held in races for text in _weak(request, held))]
         progress("timing", stages, stages)
@@ -71,15 +75,27 @@ def measure_costs(
     )
 
 
+def _models(request: CostRequest, network: str, rows: Rows) -> dict[str, nn.Module]:
+    """The network with each strategy that can serve it; a row whose strategy cannot gets its error."""
+    models = {}
+    for name in request.shortcuts:
+        row = rows[network, name]
+        if "error" not in row:
+            try:
+                models[name] = steps.build(request, network, name)
+            except RscError as problem:
+                row["error"] = str(problem)
+    return models
+
+
 def _time_network(
-    request: CostRequest, network: str, shortcuts: list[str], seconds: float, rows: Rows, clock: Clock
+    request: CostRequest, network: str, models: dict[str, nn.Module], seconds: float, rows: Rows, clock: Clock
 ) -> Race:
     """Races training steps, then inference batches, of one network; writes the figures into `rows`."""
     torch.set_num_threads(request.threads)
-    baseline = request.baseline_label if request.baseline_label in shortcuts else shortcuts[0]
-    began = clock()
-    models = {name: steps.build(request, network, name) for name in shortcuts}
-    models[CONTROL] = steps.build(request, network, baseline)
+    began, shortcuts = clock(), list(models)
+    baseline = request.baseline_label if request.baseline_label in models else shortcuts[0]
+    models = {**models, CONTROL: steps.build(request, network, baseline)}
     images, labels = steps.batch(request, request.batch_size)
     training = {
         name: steps.training_step(request, model, steps.optimizer_of(request, model), images, labels)

@@ -11,7 +11,6 @@ Before that, the process does a training step of a toy network, so that what the
 import ctypes
 import multiprocessing
 import multiprocessing.connection
-import os
 import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import psutil
 import torch
 from torch import nn
 
+from resnet_shortcuts import machine
 from resnet_shortcuts.cost import counting
 from resnet_shortcuts.cost.spec import CostRequest
 from resnet_shortcuts.cost.steps import batch, build, optimizer_of, training_step
@@ -163,5 +163,5 @@ def _room(request: CostRequest, figures: Figures) -> int:
     peak = figures.get("peak_memory_bytes")
     if request.device_type != "cpu" or not peak:
         return 1
-    cores = max(1, len(os.sched_getaffinity(0)) // request.threads)
+    cores = max(1, machine.cores() // request.threads)
     return int(max(1, min(cores, psutil.virtual_memory().available // (3 * peak))))

@@ -6,6 +6,7 @@ Standard input: one `CostRequest` as JSON. Standard output, a line each: ``{"pro
 
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -22,6 +23,7 @@ def main() -> int:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     request = CostRequest.model_validate_json(sys.stdin.read())
     from resnet_shortcuts.cost.measure import measure_costs
     from resnet_shortcuts.cost.memory import die_with_parent

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from resnet_shortcuts.cost.spec import CostReport, CostRow, Race
 
-SETTLED, NOISE = "settled", "noise"
-
 
 def sentences(report: CostReport) -> list[str]:
     """A sentence for each network: who costs more or less time and memory than the baseline, and who does not.
@@ -49,7 +47,9 @@ def _time(row: CostRow, race: Race | None) -> str | None:
         return None
     more = row.ratio > 1
     ends = [abs(end - 1) * 100 for end in (row.ratio_interval if more else (high, low))]
-    return f"{abs(row.ratio - 1) * 100:.0f} % ({ends[0]:.0f} to {ends[1]:.0f}) {'more' if more else 'less'} time"
+    digits = 0 if ends[1] - ends[0] >= 2 else 1
+    middle, first, last = (f"{value:.{digits}f}" for value in (abs(row.ratio - 1) * 100, *ends))
+    return f"{middle} % ({first} to {last}) {'more' if more else 'less'} time"
 
 
 def _memory(row: CostRow, baseline: CostRow) -> str | None:

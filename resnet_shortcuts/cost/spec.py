@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from resnet_shortcuts.shortcuts.catalogue import strategies
+
 FORMAT = 1
 
 Interval = tuple[float, float]
@@ -66,8 +68,9 @@ class CostRequest(Frozen):
 
     @property
     def baseline_label(self) -> str:
-        """The row that ratios refer to: `baseline` where it is among the strategies, otherwise the first of them."""
-        return self.baseline if self.baseline in self.shortcuts else next(iter(self.shortcuts))
+        """The row that ratios refer to: `baseline`, by label or alias, where it is there, otherwise the first one."""
+        words = {self.baseline, *(one.name for one in strategies() if self.baseline in one.aliases)}
+        return next((label for label in self.shortcuts if label in words), next(iter(self.shortcuts)))
 
 
 class Memory(Frozen):

@@ -78,7 +78,10 @@ def optimizer_of(request: CostRequest, model: nn.Module) -> torch.optim.Optimize
     """SGD as the recipe asks for it, at learning rate 0."""
     momentum, decay = request.momentum, request.weight_decay
     nesterov = request.nesterov and momentum > 0
-    return torch.optim.SGD(model.parameters(), lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+    fused = request.device_type == "cuda"  # as in training
+    return torch.optim.SGD(
+        model.parameters(), lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay, fused=fused
+    )
 
 
 def training_step(

@@ -1,0 +1,66 @@
+"""Sentences against reports made by hand."""
+
+from resnet_shortcuts.cost.sentences import sentences
+from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, Race
+
+MB = 10**6
+
+
+def row(shortcut: str, ratio: float | None, interval: tuple[float, float] | None, saved: int | None) -> CostRow:
+    return CostRow(network="ResNet-20", shortcut=shortcut, ratio=ratio, ratio_interval=interval, saved_bytes=saved)
+
+
+def report(*rows: CostRow, noise: float | None = 0.01, rounds: int = 40, timed: bool = True) -> CostReport:
+    race = Race(
+        network="ResNet-20", baseline="A", rounds=rounds, steps_per_turn=1, stopped="precision", control_ratio=1.0,
+        control_interval=None if noise is None else (1 - noise, 1 + noise / 2), noise=noise,
+    )  # fmt: skip
+    request = CostRequest(
+        networks={"ResNet-20": "cifar-resnet-20"}, shortcuts={one.shortcut: one.shortcut for one in rows}
+    )
+    return CostReport(key="k", request=request, environment={}, rows=rows, races=(race,) if timed else ())
+
+
+BASE = row("A", 1.0, None, 100 * MB)
+
+
+def test_the_sentence_of_the_issue() -> None:
+    told = sentences(
+        report(
+            BASE,
+            row("projection-all", 1.104, (1.082, 1.118), 123 * MB),
+            row("avg-pad", 0.995, (0.98, 1.01), 100 * MB),
+            row("plain", 1.004, (1.001, 1.007), 100 * MB),
+        )
+    )
+    assert told == [
+        "ResNet-20: projection-all costs 10 % (8 to 12) more time and 23 % more memory than A; "
+        "the others are within the noise of 1 %."
+    ]
+
+
+def test_less_time_is_said_as_less_with_its_ends_in_order() -> None:
+    (told,) = sentences(report(BASE, row("plain", 0.93, (0.91, 0.95), 100 * MB)))
+    assert told == "ResNet-20: plain costs 7 % (5 to 9) less time than A."
+
+
+def test_a_difference_below_the_noise_or_without_an_interval_is_not_claimed() -> None:
+    (told,) = sentences(report(BASE, row("D", 1.05, (1.02, 1.08), 100 * MB), noise=0.06))
+    assert told == "ResNet-20: D is within the noise of 6 %."
+    (told,) = sentences(report(BASE, row("D", 1.5, None, 100 * MB), noise=None, rounds=3))
+    assert told == "ResNet-20: D keeps as much memory as A, time: too few rounds (3) to tell."
+
+
+def test_memory_alone_is_told_and_unmeasured_time_is_not_called_equal() -> None:
+    (told,) = sentences(report(BASE, row("B", None, None, 103 * MB), row("D", None, None, 100 * MB), timed=False))
+    assert told == "ResNet-20: B costs 3 % more memory than A; D keeps as much memory as A, time: not timed."
+
+
+def test_a_strategy_that_could_not_be_measured_is_left_out() -> None:
+    broken = CostRow(network="ResNet-20", shortcut="dup", error="cannot serve")
+    assert sentences(report(BASE, broken)) == []
+
+
+def test_an_interval_that_rounds_to_its_middle_keeps_its_digits() -> None:
+    (told,) = sentences(report(BASE, row("B", 1.023, (1.021, 1.026), 103 * MB), noise=0.004))
+    assert told == "ResNet-20: B costs 2.3 % (2.1 to 2.6) more time and 3 % more memory than A."
