@@ -54,7 +54,7 @@ class IntegrityError(RscError):
     exit_code = Exit.INTEGRITY
 
 
-class EnvironmentFault(RscError):
+class EnvironmentFault(RscError):  # noqa: N818 (EnvironmentError is taken)
     """The machine cannot do it: disk full, permission denied, no such device."""
 
     exit_code = Exit.ENVIRONMENT
@@ -66,7 +66,7 @@ class BusyError(RscError):
     exit_code = Exit.BUSY
 
 
-class ManyErrors(UsageError):
+class ManyErrors(UsageError):  # noqa: N818 (several of them)
     """Every problem of one input at once, so that a user mends them in one go."""
 
     def __init__(self, errors: Iterable[RscError]) -> None:
@@ -78,4 +78,5 @@ class ManyErrors(UsageError):
 
     @property
     def lines(self) -> list[str]:
+        """One line for each of them."""
         return [line for error in self.errors for line in error.lines]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """The known names closest to a mistyped one, nearest first; names that contain it (or that it contains) count as close."""
+    """The known names closest to a mistyped one, nearest first; one that contains it, or that it contains, is close."""
     known = list(dict.fromkeys(known))
     folded = {candidate.casefold(): candidate for candidate in reversed(known)}
     wanted = str(name).casefold()

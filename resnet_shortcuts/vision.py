@@ -1,12 +1,13 @@
 """The one door to torchvision.
 
-PyPI's torchvision is built for CUDA on Linux; beside a CPU build of torch its compiled part cannot load, and the import
-fails because nobody declared the operators ``torchvision::nms`` and ``torchvision::qnms`` (pytorch/vision#9085). Declaring
-them is right only there: where the compiled part loads, a second declaration is an error. So this module decides by trying.
+PyPI's torchvision is built for CUDA on Linux; beside a CPU build of torch its compiled part cannot load, and the
+import fails because nobody declared the operators ``torchvision::nms`` and ``torchvision::qnms`` (pytorch/vision#9085).
+Declaring them is right only there: where the compiled part loads, a second declaration is an error. So this module
+decides by trying.
 """
 
 import importlib.util
-import os
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -18,11 +19,11 @@ def _compiled_part_loads() -> bool:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or not spec.submodule_search_locations:
         return True
-    folder = spec.submodule_search_locations[0]
-    compiled = [name for name in os.listdir(folder) if name.startswith("_C.") and name.endswith((".so", ".pyd"))]
+    folder = Path(spec.submodule_search_locations[0])
+    compiled = [path for path in folder.glob("_C.*") if path.suffix in {".so", ".pyd"}]
     try:
-        for name in compiled:
-            torch.ops.load_library(os.path.join(folder, name))
+        for path in compiled:
+            torch.ops.load_library(str(path))
     except OSError:
         return False
     return bool(compiled)

@@ -2,7 +2,15 @@ import pickle  # how errors cross process boundaries
 
 import pytest
 
-from resnet_shortcuts.errors import BusyError, DataError, EnvironmentFault, IntegrityError, ManyErrors, RscError, UsageError
+from resnet_shortcuts.errors import (
+    BusyError,
+    DataError,
+    EnvironmentFault,
+    IntegrityError,
+    ManyErrors,
+    RscError,
+    UsageError,
+)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ _ParserError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of ``rsc``: runs a command, prints errors as one line each on standard error, exits with the right code."""
+    """Entry point of ``rsc``: runs a command, prints errors as one line each, exits with the right code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -4,7 +4,7 @@ import typer
 
 app = typer.Typer(
     name="rsc",
-    help="Which shortcut should a residual network use where the dimensions change? Train, compare and cost every strategy.",
+    help="Which shortcut should a residual network use where the dimensions change? Train and compare them all.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

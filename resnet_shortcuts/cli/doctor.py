@@ -1,6 +1,5 @@
 """``rsc doctor``: what this machine and installation can do, what is wrong, and what to do about it."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ def doctor(
     format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
     debug: Debug = False,
 ) -> int:
-    """Show versions, devices, threads and data found; say what is wrong and what to do. Exit 5 where something is wrong."""
+    """Show versions, devices, threads and data found; say what is wrong (exit 5) and what to do."""
     from resnet_shortcuts.experiments.health import examine
 
     chosen = chosen_format(format_, None, {".json": "json"}, "table")

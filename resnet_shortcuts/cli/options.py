@@ -5,17 +5,23 @@ from typing import Annotated
 
 import typer
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="YAML file that says what to compare.", show_default=False)]
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="YAML file that says what to compare.", show_default=False)
+]
 Override = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the config; VALUE is read as YAML. Repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override one key of the config; VALUE is read as YAML. Repeatable."
+    ),
 ]
 Results = Annotated[
     Path, typer.Option("--results", envvar="RSC_RESULTS", help="Folder that holds one folder an experiment.")
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", envvar="RSC_DATA_ROOT", help="Folder where data sets are looked for.", show_default=False),
+    typer.Option(
+        "--data-root", envvar="RSC_DATA_ROOT", help="Folder where data sets are looked for.", show_default=False
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Output = Annotated[

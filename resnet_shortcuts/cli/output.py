@@ -17,7 +17,9 @@ def say(text: str) -> None:
 
 def as_json(kind: str, rows: Sequence[Any], **more: Any) -> str:
     """The one JSON object that every ``--format json`` prints: ``{"schema": 1, "kind": ..., "rows": [...]}``."""
-    return json.dumps({"schema": 1, "kind": kind, "rows": list(rows), **more}, indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        {"schema": 1, "kind": kind, "rows": list(rows), **more}, indent=2, ensure_ascii=False, allow_nan=False
+    )
 
 
 def chosen_format(format_: str | None, output: Path | None, extensions: dict[str, str], default: str) -> str:
@@ -34,7 +36,9 @@ def chosen_format(format_: str | None, output: Path | None, extensions: dict[str
     if of_file is None:
         raise UsageError(f"no format is known for '{output.name}'", "-o", f"use one of {', '.join(extensions)}")
     if format_ is not None and format_ != of_file:
-        raise UsageError(f"--format {format_} and -o {output.name} contradict each other", "-o", "leave one of them out")
+        raise UsageError(
+            f"--format {format_} and -o {output.name} contradict each other", "-o", "leave one of them out"
+        )
     return of_file
 
 

@@ -1,4 +1,4 @@
-"""What ``rsc doctor`` looks at: versions, processor, devices, memory, data, folders. Each finding says what to do if it is wrong."""
+"""What ``rsc doctor`` looks at: versions, processor, devices, data, folders; and what to do where one is wrong."""
 
 import os
 import shutil
@@ -7,7 +7,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scipy", "statsmodels", "pydantic", "typer", "rich", "matplotlib", "safetensors")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "scipy",
+    "statsmodels",
+    "pydantic",
+    "typer",
+    "rich",
+    "matplotlib",
+    "safetensors",
+)
 LEAST_FREE_BYTES = 2 * 1024**3
 
 
@@ -32,7 +44,11 @@ def _versions() -> list[dict[str, Any]]:
 
         import_torchvision()
     except (ImportError, RuntimeError) as error:
-        rows.append(_row("import torchvision", str(error).splitlines()[0], "wrong", "install the torchvision made for this torch"))
+        rows.append(
+            _row(
+                "import torchvision", str(error).splitlines()[0], "wrong", "install the torchvision made for this torch"
+            )
+        )
     return rows
 
 
@@ -41,8 +57,12 @@ def _processor() -> list[dict[str, Any]]:
 
     rows = [_row("processor", f"{machine.cpu_model()}, {machine.cores()} cores for this process")]
     bf16 = machine.bf16_supported("cpu")
-    rows.append(_row("bf16 on the processor", "yes" if bf16 else "no: 'precision: auto' is fp32 here", "fine" if bf16 else "note"))
-    tcmalloc = machine.find_tcmalloc()
+    rows.append(
+        _row(
+            "bf16 on the processor", "yes" if bf16 else "no: 'precision: auto' is fp32 here", "fine" if bf16 else "note"
+        )
+    )
+    tcmalloc = machine.tcmalloc_path()
     rows.append(
         _row("tcmalloc", str(tcmalloc))
         if tcmalloc
@@ -62,7 +82,10 @@ def _devices() -> list[dict[str, Any]]:
     if not torch.cuda.is_available():
         return [_row("GPU", "none: 'device: auto' is the CPU", "note")]
     return [
-        _row(f"GPU {index}", f"{torch.cuda.get_device_name(index)}, {torch.cuda.mem_get_info(index)[0] / 2**30:.1f} GiB free")
+        _row(
+            f"GPU {index}",
+            f"{torch.cuda.get_device_name(index)}, {torch.cuda.mem_get_info(index)[0] / 2**30:.1f} GiB free",
+        )
         for index in range(torch.cuda.device_count())
     ]
 
@@ -70,15 +93,24 @@ def _devices() -> list[dict[str, Any]]:
 def _data(data_root: Path | None) -> list[dict[str, Any]]:
     rows = [_row("data: digits", "embedded")]
     if data_root is None:
-        return [*rows, _row("data root", "not set", "note", "name a folder of data sets by --data-root or RSC_DATA_ROOT")]
+        return [
+            *rows,
+            _row("data root", "not set", "note", "name a folder of data sets by --data-root or RSC_DATA_ROOT"),
+        ]
     if not data_root.is_dir():
-        return [*rows, _row("data root", f"{data_root} is no folder", "wrong", "create it, or name another by --data-root")]
+        return [
+            *rows,
+            _row("data root", f"{data_root} is no folder", "wrong", "create it, or name another by --data-root"),
+        ]
     found = sorted(entry.name for entry in data_root.iterdir())
-    return [*rows, _row("data root", f"{data_root}: {', '.join(found[:8]) or 'empty'}{' ...' if len(found) > 8 else ''}")]
+    return [
+        *rows,
+        _row("data root", f"{data_root}: {', '.join(found[:8]) or 'empty'}{' ...' if len(found) > 8 else ''}"),
+    ]
 
 
 def _folders(results: Path) -> list[dict[str, Any]]:
-    from resnet_shortcuts.data.cache import cache_folder
+    from resnet_shortcuts.data.prepare import cache_folder
 
     rows = []
     for what, folder in (("results", results), ("cache", cache_folder())):

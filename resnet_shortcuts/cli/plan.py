@@ -1,0 +1,79 @@
+"""``rsc plan``: validates a config and shows what would run. Trains nothing."""
+
+from typing import Annotated, Any
+
+import typer
+
+from resnet_shortcuts.cli.app import app
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Override, Results
+from resnet_shortcuts.cli.output import as_json, chosen_format, deliver, say
+
+
+@app.command()
+def plan(
+    config: Config,
+    overrides: Override = None,
+    results: Results = DEFAULT_RESULTS,
+    data_root: DataRoot = None,
+    format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Validate a config and show what would run: runs done and to do, parameters, multiply-adds, estimated time."""
+    from resnet_shortcuts.experiments.config import load_config
+    from resnet_shortcuts.experiments.estimate import estimate
+    from resnet_shortcuts.experiments.store import Experiment
+    from resnet_shortcuts.experiments.study import network_counts, open_study
+
+    chosen = chosen_format(format_, None, {".json": "json"}, "table")
+    study = open_study(load_config(config, overrides or []), data_root, lambda *_: None)
+    experiment = Experiment(results, study.config.name)
+    rows = network_counts(study)
+    for row in rows:
+        runs = [run for run in study.plan.runs if (run.network, run.shortcut) == (row["network"], row["shortcut"])]
+        done = sum(experiment.finished(run.run_id) for run in runs)
+        row |= {"runs_done": done, "runs_to_do": len(runs) - done}
+    estimates = estimate(study, rows)
+    total = sum(row["seconds"] or 0.0 for row in rows)
+    facts = {
+        "name": study.config.name,
+        "device": study.device,
+        "precision": study.precision,
+        "train_images": study.train_images,
+        "test_images": study.test_images,
+        "steps_a_run": study.steps,
+        "jobs": estimates.jobs,
+        "estimated_seconds": total,
+        "estimated_from": estimates.source,
+    }
+    if chosen == "json":
+        deliver(as_json("plan", rows, **facts), None)
+        return
+    say(
+        f"{study.config.name}: {study.train_images:,} training and {study.test_images:,} test images, "
+        f"{study.steps:,} steps a run, {study.precision} on {study.device}, {estimates.jobs} runs side by side"
+    )
+    _table(rows)
+    to_do = sum(row["runs_to_do"] for row in rows)
+    left = f"about {_duration(total)} ({estimates.source})" if to_do else "nothing to train"
+    say(f"{sum(row['runs_done'] for row in rows)} runs done, {to_do} to do: {left}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("network", "shortcut"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("parameters", "multiply-adds", "runs done", "to do"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        counts = (row["parameters"], row["multiply_adds"], row["runs_done"], row["runs_to_do"])
+        table.add_row(row["network"], row["shortcut"], *(f"{count:,}" for count in counts))
+    Console().print(table)

@@ -1,0 +1,119 @@
+"""Live progress of a sweep, on standard error: redrawn on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from resnet_shortcuts.cli.output import say
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.experiments.runner import Event
+
+LINE_SECONDS = 20.0
+"""Off a terminal a line at most this often, so that logs are not flooded; failures and warnings are always told."""
+
+
+class SweepProgress:
+    """Runs done of how many, what is running, time left; given to ``run_plan`` as its ``progress``."""
+
+    def __init__(self, steps: int, jobs: int) -> None:
+        self.steps, self.jobs = steps, jobs
+        self.began = time.monotonic()
+        self.told = self.began
+        self.running: dict[str, tuple[str, int]] = {}
+        self.trained = self.finished = self.total = 0
+        self._display: Any = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._display = Live(console=Console(stderr=True), refresh_per_second=4, transient=True)
+            self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._display is not None:
+            self._display.stop()
+
+    def __call__(self, event: "Event") -> None:
+        """Take in one event of the sweep."""
+        self.finished, self.total = event.finished, event.total
+        if event.run is not None:
+            label = f"{event.run.network} {event.run.shortcut} seed {event.run.seed}"
+            if event.kind in {"started", "progress"}:
+                self.running[event.run.run_id] = (label, event.step)
+            elif event.kind in {"done", "diverged", "failed", "elsewhere", "waiting"}:
+                self.running.pop(event.run.run_id, None)
+            self.trained += event.kind in {"done", "diverged", "failed"}
+            if event.kind in {"warning", "failed", "diverged"}:
+                self._tell(f"{'warning' if event.kind == 'warning' else event.kind}: {label}: {event.text}")
+        self._show()
+
+    def _tell(self, line: str) -> None:
+        if self._display is not None:
+            self._display.console.print(line, markup=False, highlight=False)
+        else:
+            say(line)
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        if self._display is not None:
+            self._display.update(self._text())
+        elif self.running and now - self.told >= LINE_SECONDS:
+            self.told = now
+            say(self._text().splitlines()[0])
+
+    def _text(self) -> str:
+        left = self.seconds_left()
+        ending = "" if left is None else f", about {duration(left)} left"
+        lines = [f"{self.finished} of {self.total} runs done{ending}"]
+        lines += [f"  {label}: step {step} of {self.steps}" for label, step in self.running.values()]
+        return "\n".join(lines)
+
+    def seconds_left(self) -> float | None:
+        """Elapsed time that is left, by what has been trained in this sweep so far; None before anything has."""
+        share = sum(step / max(self.steps, 1) for _, step in self.running.values())
+        worked = self.trained + share
+        if worked < 0.2:
+            return None
+        return (time.monotonic() - self.began) / worked * max(self.total - self.finished - share, 0.0)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class StageProgress:
+    """A named piece of work with a count (decoding images, the cost pass); silent where it is over in a moment."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.told = 0.0
+        self._drawn = False
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` is reached."""
+        now = time.monotonic()
+        terminal = sys.stderr.isatty()
+        if now - self.told < (0.1 if terminal else LINE_SECONDS) and done < total:
+            return
+        if not terminal and now - self.began < LINE_SECONDS:
+            return
+        self.told = now
+        if terminal:
+            print(
+                f"\r\x1b[2K{what}: {done:,} of {total:,}",
+                end="\n" if done >= total else "",
+                file=sys.stderr,
+                flush=True,
+            )
+        else:
+            say(f"{what}: {done:,} of {total:,}")

@@ -1,0 +1,46 @@
+"""How long the runs that are left would take: from a few timed steps, so an estimate and called one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_shortcuts.cost.launch import run_cost_pass
+from resnet_shortcuts.cost.spec import train_seconds
+from resnet_shortcuts.experiments import processes
+from resnet_shortcuts.experiments.study import Study, baseline_of, cost_request, jobs_of
+
+PROBE_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Where the estimated times come from, and for how many runs side by side."""
+
+    source: str
+    jobs: int
+
+
+def estimate(study: Study, rows: list[dict[str, Any]]) -> Estimate:
+    """Add to each row ``seconds``: elapsed time of its runs to do, from a short timing of the baseline."""
+    jobs = jobs_of(study, None)
+    baseline = baseline_of(study.config)
+    for row in rows:
+        row["seconds"] = None
+    if any(row["runs_to_do"] for row in rows):
+        probe = cost_request(study, passes=("time",), seconds=PROBE_SECONDS, min_rounds=1, max_rounds=4)
+        one = {baseline: probe.shortcuts[baseline]}
+        report = run_cost_pass(probe.model_copy(update={"shortcuts": one}), environ=processes.environment(1))
+        for row in rows:
+            timed = report.row(row["network"], baseline)
+            alone = timed and train_seconds(
+                timed,
+                steps=study.steps,
+                evaluation_images=study.evaluation_images,
+                evaluation_batch_size=study.config.train.batch_size,
+            )
+            of_baseline = next(
+                other for other in rows if (other["network"], other["shortcut"]) == (row["network"], baseline)
+            )
+            if alone:
+                scale = row["multiply_adds"] / of_baseline["multiply_adds"]
+                row["seconds"] = alone * scale * row["runs_to_do"] / jobs
+    return Estimate(f"estimated from {PROBE_SECONDS:.0f} s of timing", jobs)

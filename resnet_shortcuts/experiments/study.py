@@ -1,0 +1,192 @@
+"""A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_shortcuts import durable, machine
+from resnet_shortcuts.cost.launch import key_of, run_cost_pass
+from resnet_shortcuts.cost.spec import CostReport, CostRequest
+from resnet_shortcuts.data.prepare import cache_folder, describe, prepare
+from resnet_shortcuts.data.spec import steps_per_epoch
+from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.experiments import processes, records
+from resnet_shortcuts.experiments.config import Config, check_batch_size
+from resnet_shortcuts.experiments.plan import Plan, make_plan
+from resnet_shortcuts.experiments.store import Experiment
+from resnet_shortcuts.training.spec import total_steps
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a config comes to here. ``folder`` holds the decoded data, ``manifest`` describes them."""
+
+    config: Config
+    device: str
+    precision: str
+    folder: Path
+    manifest: Mapping[str, Any]
+    plan: Plan
+    train_images: int
+    test_images: int
+    validation_images: int
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of one run."""
+        return total_steps(self.config.train, self._epoch_steps)
+
+    @property
+    def _epoch_steps(self) -> int:
+        return steps_per_epoch(self.train_images, self.config.train.batch_size)
+
+    @property
+    def evaluation_images(self) -> int:
+        """Images that all evaluations of one run look at."""
+        epochs = math.ceil(self.steps / self._epoch_steps)
+        during = (epochs - 1) // self.config.run.evaluate_every
+        if self.validation_images:
+            return (during + 1) * self.validation_images + self.test_images
+        return (during + 1) * self.test_images
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network sees."""
+        resolution = int(self.manifest["resolution"])
+        return int(self.manifest["channels"]), resolution, resolution
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.manifest["classes"])
+
+
+def open_study(config: Config, data_root: Path | None, progress: Progress | None = None) -> Study:
+    """Resolve device and precision, prepare the data, make the plan. Writes nothing but the decoded data in the cache.
+
+    Raises EnvironmentFault (no such device), DataError, UsageError (sizes that do not fit).
+    """
+    from resnet_shortcuts.data.dataset import load
+
+    device = machine.resolve_device(config.run.device)
+    precision = machine.resolve_precision(config.run.precision, device)
+    folder = prepare(config.data, data_root=data_root, cache=cache_folder(), progress=progress)
+    dataset = load(folder, config.data)
+    check_batch_size(config, len(dataset.train))
+    return Study(
+        config=config,
+        device=device,
+        precision=precision,
+        folder=folder,
+        manifest=describe(folder),
+        plan=make_plan(config, dataset.identity, precision),
+        train_images=len(dataset.train),
+        test_images=len(dataset.test),
+        validation_images=0 if dataset.validation is None else len(dataset.validation),
+    )
+
+
+def baseline_of(config: Config) -> str:
+    """The strategy that others are compared with: the config's, else A where it is there, else the first."""
+    from resnet_shortcuts.shortcuts.catalogue import find
+
+    names = [strategy.name for strategy in config.shortcuts]
+    if config.compare.baseline is not None:
+        wanted = config.compare.baseline.casefold()
+        for strategy in config.shortcuts:
+            if wanted in {word.casefold() for word in (strategy.name, *strategy.aliases)}:
+                return strategy.name
+    option_a = find("A").name
+    return option_a if option_a in names else names[0]
+
+
+def network_counts(study: Study) -> list[dict[str, Any]]:
+    """Parameters and multiply-adds (of one image's forward pass) of each network with each strategy; imports torch.
+
+    Raises UsageError where a strategy cannot serve a network, before anything is trained.
+    """
+    from resnet_shortcuts.cost.counting import multiply_adds, parameters
+    from resnet_shortcuts.models.build import build_network
+
+    rows = []
+    for network in study.config.networks:
+        for shortcut in study.config.shortcuts:
+            model = build_network(
+                network, shortcut, in_channels=study.input_shape[0], num_classes=study.classes, seed=0
+            )
+            rows.append(
+                {
+                    "network": network.label,
+                    "shortcut": shortcut.name,
+                    "parameters": parameters(model),
+                    "multiply_adds": multiply_adds(model, study.input_shape),
+                }
+            )
+    return rows
+
+
+def check_networks(study: Study) -> None:
+    """Build every network with every strategy once. Raises UsageError where a strategy cannot serve; imports torch."""
+    import torch
+
+    from resnet_shortcuts.models.build import ResidualNetwork
+
+    for network in study.config.networks:
+        for shortcut in study.config.shortcuts:
+            with torch.device("meta"):
+                ResidualNetwork(network.architecture, shortcut, study.input_shape[0], study.classes)
+
+
+def cost_request(study: Study, **changes: Any) -> CostRequest:
+    """What the cost pass of this study measures: its networks and strategies with the settings of its runs."""
+    config, train = study.config, study.config.train
+    request = CostRequest(
+        networks={network.label: network.model_dump(mode="json", exclude_none=True) for network in config.networks},
+        shortcuts={strategy.name: strategy.reference() for strategy in config.shortcuts},
+        baseline=baseline_of(config),
+        identities={strategy.name: strategy.identity() for strategy in config.shortcuts},
+        input_shape=study.input_shape,
+        num_classes=study.classes,
+        batch_size=train.batch_size,
+        precision="bf16" if study.precision == "bf16" else "fp32",
+        device=study.device,
+        momentum=train.momentum,
+        nesterov=train.nesterov,
+        weight_decay=train.weight_decay,
+        label_smoothing=train.label_smoothing,
+        seconds=config.cost.seconds,
+    )
+    return CostRequest.model_validate({**request.model_dump(), **changes})
+
+
+def cost_file(experiment: Experiment, request: CostRequest) -> Path:
+    """Where the report of this request is kept: by hardware and by what was measured."""
+    return experiment.folder / "cost" / f"{key_of(request)}.json"
+
+
+def measure_costs(study: Study, experiment: Experiment, request: CostRequest, progress: Progress) -> CostReport:
+    """Run the cost pass with the training workers' environment and keep its report. Nothing else may be running."""
+    log = experiment.folder / "cost" / "log.txt"
+    durable.make_folder(log.parent)
+    report = run_cost_pass(request, progress, processes.environment(request.threads), log)
+    durable.write_file(cost_file(experiment, request), records.render(report.model_dump(mode="json")))
+    return report
+
+
+def jobs_of(study: Study, asked: str | int | None) -> int:
+    """How many runs go side by side: as asked, else one a core on a CPU and one on a GPU. Raises UsageError."""
+    wanted = study.config.run.jobs if asked is None or asked == "auto" else asked
+    if wanted == "auto":
+        return machine.cores() if study.device == "cpu" else 1
+    try:
+        number = int(wanted)
+    except ValueError:
+        raise UsageError(f"'{wanted}' is no number of jobs", "--jobs", "give a number of 1 or more, or auto") from None
+    if not 1 <= number <= 16 * (os.cpu_count() or 1):
+        raise UsageError(f"{number} jobs", "--jobs", f"give 1 to {16 * (os.cpu_count() or 1)}, or auto")
+    return number
