@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_shortcuts.shortcuts.spatial import to_whole_windows
+from resnet_shortcuts.shortcuts.spatial import phases, to_whole_windows
 
 
 class Pad(nn.Module):
@@ -64,3 +64,58 @@ class Convolution(nn.Module):
         x = x if self.pool is None else self.pool(x)
         x = self.conv(to_whole_windows(x, self.windows))
         return x if self.bn is None else self.bn(x)
+
+
+class FactorizedReduce(nn.Module):
+    """Half of the channels from x, half from x shifted by one pixel down and right, both strided; one BN after the cat.
+
+    The shift (Shake-Shake; DARTS) lets the second half see pixels that the first misses. It fills in zeros, so that odd
+    sizes give halves of equal size. An odd number of output channels gives the first half the extra one.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, norm: bool) -> None:
+        super().__init__()
+        second = out_channels // 2
+        self.conv1 = nn.Conv2d(in_channels, out_channels - second, 1, stride, bias=False)
+        self.conv2 = nn.Conv2d(in_channels, second, 1, stride, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels) if norm else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C_out, ceil(H/s), ceil(W/s))."""
+        x = torch.cat([self.conv1(x), self.conv2(F.pad(x, (-1, 1, -1, 1)))], 1)
+        return x if self.bn is None else self.bn(x)
+
+
+def depthwise(channels: int, stride: int, *, norm: bool) -> nn.Module:
+    """A learned 3x3 filter a channel, stride s, padding 1, and BN of its own (GhostNet)."""
+    filters = nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
+    return nn.Sequential(filters, nn.BatchNorm2d(channels)) if norm else filters
+
+
+class Reduction(nn.Module):
+    """Space-to-depth at stride 2, reduced from 4 C_in to C_out channels without parameters.
+
+    ``keep`` takes the phases (0,0), (1,1), (0,1), (1,0), ``haar`` the orthonormal Haar bands low-pass, horizontal,
+    vertical and diagonal detail, as many channels as the output has; ``mean`` averages neighbouring phases in groups,
+    and C_out must be 1, 2 or 4 x C_in.
+    """
+
+    def __init__(self, kind: str, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.kind, self.out_channels = kind, out_channels
+        self.groups = out_channels // in_channels
+        self.pad = Pad(min(out_channels, 4 * in_channels), out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C_out, ceil(H/2), ceil(W/2))."""
+        a, b, c, d = phases(x, 2)
+        if self.kind == "mean":
+            bands = {1: [(a + b + c + d) / 4], 2: [(a + b) / 2, (c + d) / 2], 4: [a, b, c, d]}[self.groups]
+        elif self.kind == "keep":
+            bands = [a, d, b, c]
+        else:
+            bands = [(a + b + c + d) / 2, (a - b + c - d) / 2, (a + b - c - d) / 2, (a - b - c + d) / 2]
+        needed = bands[: -(-self.out_channels // x.shape[1])]
+        joined = needed[0] if len(needed) == 1 else torch.cat(needed, 1)
+        padded: Tensor = self.pad(joined[:, : self.out_channels])
+        return padded
