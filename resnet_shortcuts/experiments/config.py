@@ -248,7 +248,8 @@ def _validate(document: Document, base: Path) -> Config:
     else:
         if not problems:
             return config
-    listed = sorted(problems.values(), key=_line)
+    tidy = [UsageError(*map(yaml_lines.printable, (p.what, p.where, p.todo))) for p in problems.values()]
+    listed = sorted(tidy, key=_line)
     raise ManyErrors(listed) if len(listed) > 1 else listed[0]
 
 
@@ -260,7 +261,7 @@ def _line(problem: RscError) -> tuple[int, str]:
 
 def _override(document: Document, override: str) -> Document:
     """The document with one ``KEY=VALUE`` set; VALUE is YAML and replaces what stands there whole."""
-    label = f"--set {override if len(override) <= 80 else override[:77] + '...'}"
+    label = yaml_lines.printable(f"--set {override if len(override) <= 80 else override[:77] + '...'}")
     key, equals, text = override.partition("=")
     path = tuple(key.strip().split("."))
     if not equals or not all(path):

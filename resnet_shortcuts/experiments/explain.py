@@ -256,7 +256,8 @@ def _unknown_key(document: Document, path: ValuePath, root: Schema) -> tuple[Rsc
     elsewhere = {(*place, name): name for place, names in every.items() if place != here for name in names}
     exact = [place for place, name in elsewhere.items() if name == key.casefold()]
     close_own = close(key, own)
-    close_elsewhere = [place for place, name in elsewhere.items() if name in close(key, elsewhere.values())]
+    near_elsewhere = [] if close_own else close(key, set(elsewhere.values()))
+    close_elsewhere = [place for place, name in elsewhere.items() if name in near_elsewhere]
     synonym = SYNONYMS.get(key.casefold())
     if exact and not (close_own and key.casefold() in close_own):
         places = " or ".join(_belongs(place) for place in exact[:3])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from resnet_shortcuts.experiments.config import Config
+from resnet_shortcuts.experiments.config import Config, check_batch_size
 from resnet_shortcuts.experiments.records import canonical, sha256
 
 FORMAT = 1
@@ -63,7 +63,12 @@ def run_id(science: Mapping[str, Any]) -> str:
 
 
 def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) -> Plan:
-    """The runs of a config on data of this identity, at this resolved precision (fp32 or bf16)."""
+    """The runs of a config on data of this identity (`Dataset.identity`), at this resolved precision (fp32 or bf16).
+
+    Raises UsageError where a batch is larger than the training set.
+    """
+    if isinstance(data_identity.get("train_size"), int):
+        check_batch_size(config, data_identity["train_size"])
     if precision not in ("fp32", "bf16"):
         raise ValueError(f"precision {precision!r} is not resolved")
     shared = {

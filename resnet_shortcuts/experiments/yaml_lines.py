@@ -11,6 +11,7 @@ Differences from PyYAML's safe loader, each of which has bitten users of other t
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,6 +177,11 @@ def _reason(error: yaml.MarkedYAMLError) -> str:
     return " ".join(f"{error.context or ''} {error.problem or ''}".split()) or "cannot be read"
 
 
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, or not show, spelled as an escape."""
+    return "".join(c if c.isprintable() or c.isspace() else c.encode("unicode_escape").decode() for c in text)
+
+
 def kind(value: Any) -> str:
     """What a YAML value is, in a user's words."""
     if value is None:
@@ -219,9 +225,9 @@ class _Builder:
         first: dict[str, int] = {}
         for key_node, value_node in node.value:
             key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
-            if not isinstance(key, str):
-                shown = key_node.value[:40] if isinstance(key_node, yaml.ScalarNode) else "of several parts"
-                self.errors.append(UsageError(f"key {shown!r} is not a name", self._line(key_node), "quote or mend it"))
+            if not isinstance(key, str) or not key.isprintable() or not 0 < len(key) <= 100:
+                shown = ascii(key_node.value[:40]) if isinstance(key_node, yaml.ScalarNode) else "of several parts"
+                self.errors.append(UsageError(f"key {shown} is not a name", self._line(key_node), "mend it"))
                 continue
             line = key_node.start_mark.line + 1
             if key in first:
@@ -250,9 +256,7 @@ class _Builder:
             if special in (".inf", ".nan"):
                 return math.nan if special == ".nan" else math.copysign(math.inf, -1 if text[0] == "-" else 1)
             return float(text)
-        if any(
-            (character < " " and character not in "\t\n") or "\ud800" <= character <= "\udfff" for character in text
-        ):
+        if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n" for c in text):
             shown = ascii(text[:40])
             self.errors.append(UsageError(f"control character in {shown}", self._line(node), "remove it"))
             return ""
