@@ -12,7 +12,7 @@ import platformdirs
 
 from resnet_shortcuts.data import cache as store
 from resnet_shortcuts.data.source import Contents, Part, Progress, Source, digest
-from resnet_shortcuts.data.sources import digits, folders
+from resnet_shortcuts.data.sources import cifar10, digits, folders, imagenet
 from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.data.statistics import of_images
 from resnet_shortcuts.errors import DataError, UsageError
@@ -21,6 +21,10 @@ Find = Callable[[DataSpec, Path | None, Path, Progress | None], Source]
 _FIND: dict[str, Find] = {
     "digits": digits.find,
     "image-folder": folders.find,
+    "cifar10": cifar10.find,
+    "tiny-imagenet": imagenet.find_tiny,
+    "imagenet": imagenet.find,
+    "imagenette": imagenet.find_imagenette,
 }
 
 

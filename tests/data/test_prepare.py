@@ -134,6 +134,7 @@ def test_fault_30_a_corrupt_image_is_named(image_folder, tmp_path, content):
 
 def test_fault_31_an_empty_class_folder_is_named(image_folder, tmp_path):
     (image_folder / "train" / "wolf").mkdir()
+    write_image(image_folder / "test" / "wolf" / "0.png", noise(0))
     with pytest.raises(DataError, match="class without images: wolf"):
         decode(image_folder, tmp_path)
 

@@ -34,31 +34,43 @@ Classes = dict[str, list[Listed]]
 def find(spec: DataSpec, data_root: Path | None, cache: Path, progress: Progress | None) -> Source:
     """Class folders under ``spec.root`` (relative to the data root), or under the data root itself."""
     root = root_folder(spec, data_root)
-    train = class_folders(root, "train")
-    test = class_folders(root, "test" if (root / "test").is_dir() else "val")
-    return from_listing(spec, root, train, test, resolution=spec.resolution)
+    return from_folders(spec, root, "test" if (root / "test").is_dir() else "val", resolution=spec.resolution)
 
 
-def root_folder(spec: DataSpec, data_root: Path | None, *candidates: str) -> Path:
-    """The folder that holds the data: the first of root, root/candidates... that holds train/. Raises DataError."""
+def from_folders(spec: DataSpec, root: Path, test: str, *, resolution: int | None, stored: int | None = None) -> Source:
+    """The class folders of ``root``/train and ``root``/``test``; those of classes that are not chosen are not
+    listed."""
+    names = class_names(root, "train")
+    same_classes(root, names, class_names(root, test))
+    names = chosen_classes(spec, names, root)
+    train, tested = class_folders(root, "train", names), class_folders(root, test, names)
+    return from_listing(spec, root, train, tested, resolution=resolution, stored=stored)
+
+
+def root_folder(spec: DataSpec, data_root: Path | None, *candidates: str, get: str = "") -> Path:
+    """The folder that holds the data: the first of root, root/candidates... that holds train/.
+
+    Raises DataError; ``get`` tells where the data can be had.
+    """
     base = data_root or Path()
     if spec.root is not None:
         base = base / Path(spec.root).expanduser()
     elif data_root is None:
-        todo = "set data.root, --data-root or RSC_DATA_ROOT to the folder"
+        todo = f"set data.root, --data-root or RSC_DATA_ROOT to the folder{get}"
         raise DataError(f"no folder given for {spec.source}", "data.root", todo)
     for folder in [base, *(base / name for name in candidates)]:
         if (folder / "train").is_dir():
             return folder.resolve()
     if not base.exists():
-        raise DataError("no such folder", str(base), "set data.root or --data-root to the folder that holds train/")
+        raise DataError(
+            "no such folder", str(base), f"set data.root or --data-root to the folder that holds train/{get}"
+        )
     tried = "".join(f", {name}/train/" for name in candidates)
-    raise DataError(f"no train/ folder (looked for train/{tried})", str(base), "put class folders under train/")
+    raise DataError(f"no train/ folder (looked for train/{tried})", str(base), f"put class folders under train/{get}")
 
 
-def class_folders(root: Path, part: str) -> Classes:
-    """The images of each class folder of ``root/part``. Raises DataError: nothing there, an empty class, a file that
-    is no image."""
+def class_names(root: Path, part: str) -> tuple[str, ...]:
+    """The names of the class folders of ``root/part``, sorted. Raises DataError where there are none."""
     folder = root / part
     if not folder.is_dir():
         raise DataError(f"no {part}/ folder", str(root), "put class folders of test images under test/ or val/")
@@ -68,10 +80,17 @@ def class_folders(root: Path, part: str) -> Classes:
         raise _unreadable(folder, error) from error
     if not names:
         raise DataError("no class folders", str(folder), f"put one folder of images a class under {part}/")
+    return tuple(names)
+
+
+def class_folders(root: Path, part: str, names: tuple[str, ...]) -> Classes:
+    """The images of these class folders of ``root/part``. Raises DataError: an empty class, a file that is no image."""
     classes = {name: list(_images(root, f"{part}/{name}")) for name in names}
     empty = [name for name, images in classes.items() if not images]
     if empty:
-        raise DataError(f"class without images: {', '.join(empty)}", str(folder), "add images or remove the folder")
+        raise DataError(
+            f"class without images: {', '.join(empty)}", str(root / part), "add images or remove the folder"
+        )
     return classes
 
 
@@ -106,10 +125,11 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 def from_listing(
     spec: DataSpec, root: Path, train: Classes, test: Classes, *, resolution: int | None, stored: int | None = None
 ) -> Source:
-    """A source of listed files, after the choice of classes and of images a class. ``stored``: side to keep, if not
-    resolution."""
-    _same_classes(root, train, test)
-    names = _chosen_classes(spec, tuple(train), root)
+    """A source of listed files, one list a class, after the choice of images a class.
+
+    ``stored``: pixels to keep of each image, where that is more than the resolution; None for both: as they are.
+    """
+    names = tuple(train)
     chosen = {name: _chosen_images(spec, name, train[name]) for name in names}
     kept = {name: test[name] for name in names}
     side = stored or resolution
@@ -137,7 +157,8 @@ def _part(root: Path, classes: Classes, side: int, check_sizes: bool) -> Part:
     return Part(labels, (side, side, 3), decode)
 
 
-def _same_classes(root: Path, train: Classes, test: Classes) -> None:
+def same_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) -> None:
+    """Raises DataError where training and test classes differ, or where there is only one."""
     for name, part, other in (("train", train, test), ("test", test, train)):
         alone = sorted(set(part) - set(other))
         if alone:
@@ -148,7 +169,9 @@ def _same_classes(root: Path, train: Classes, test: Classes) -> None:
         raise DataError("only one class", str(root), "give at least two class folders")
 
 
-def _chosen_classes(spec: DataSpec, known: tuple[str, ...], root: Path) -> tuple[str, ...]:
+def chosen_classes(spec: DataSpec, known: tuple[str, ...], root: Path) -> tuple[str, ...]:
+    """The classes that ``spec`` asks for: the first so many, or those named. Raises UsageError with the nearest
+    name."""
     if spec.classes is None:
         return known
     if isinstance(spec.classes, int):
