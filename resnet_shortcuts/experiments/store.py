@@ -8,6 +8,7 @@ damaged/RUN_ID-N/                                                               
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -273,9 +274,12 @@ class Experiment:
 
 def experiment_names(results: Path) -> list[str]:
     """Names of the experiments in a results folder, also of nested ones such as ``reference/MACHINE/benchmark``."""
-    if not results.is_dir():
-        return []
-    return sorted(str(path.parent.relative_to(results)) for path in results.glob("**/plan.json"))
+    names = []
+    for folder, below, files in os.walk(results):
+        if "plan.json" in files:
+            names.append(str(Path(folder).relative_to(results)))
+            below.clear()  # an experiment may hold thousands of folders, and no other experiment
+    return sorted(names)
 
 
 def pack_predictions(predictions: NDArray[np.int64], labels: NDArray[np.int64]) -> bytes:
