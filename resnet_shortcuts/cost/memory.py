@@ -50,14 +50,18 @@ def resident(peak: bool = False) -> int:
     raise OSError(f"/proc/self/status has no {field}")
 
 
-def settle() -> None:
-    """One training step of a toy network on the CPU; makes the libraries load what they load once."""
-    toy = nn.Sequential(
-        nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)
-    )
+def settle(backward: bool = True) -> None:
+    """A training step of a toy network on the CPU; makes the libraries load what they load once.
+
+    A process that is to be forked leaves out `backward`: autograd would start a thread for each GPU, and CUDA with it.
+    """
+    toy = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2))
     optimizer = torch.optim.SGD(toy.parameters(), lr=0.0, momentum=0.9)
     images = torch.zeros(2, 1, 4, 4).to(memory_format=torch.channels_last)
-    nn.functional.cross_entropy(toy(images), torch.tensor([0, 1])).backward()  # type: ignore[no-untyped-call]
+    with torch.set_grad_enabled(backward):
+        loss = nn.functional.cross_entropy(toy(images), torch.tensor([0, 1]))
+    if backward:
+        loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
 
 
@@ -72,6 +76,7 @@ def figures_of(request: CostRequest, network: str, shortcut: str) -> Figures:
     settle()
     before = resident()
     if request.device_type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.reset_peak_memory_stats(request.device)
     model = build(request, network, shortcut)
     optimizer = optimizer_of(request, model)
@@ -85,15 +90,16 @@ def figures_of(request: CostRequest, network: str, shortcut: str) -> Figures:
             found["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(request.device)
         else:
             found["peak_memory_bytes"] = resident(peak=True) - before
+    shape, size = request.input_shape, request.batch_size
+    if "memory" in request.passes:
+        kept = counting.saved_bytes(model, shape, size, request.precision)
+        found["memory"] = counting.memory(model, optimizer, kept).model_dump()
     if "counts" in request.passes:
-        shape, size = request.input_shape, request.batch_size
+        model = model.cpu()  # so that the counts are the same whatever the device
         found["parameters"] = counting.parameters(model)
         found["multiply_adds"] = counting.multiply_adds(model, shape)
         parts = counting.saved_bytes_by_part(model, shape, size)
         found["saved_bytes"], found["saved_bytes_by_part"] = sum(parts.values()), parts
-    if "memory" in request.passes:
-        kept = counting.saved_bytes(model, request.input_shape, request.batch_size, request.precision)
-        found["memory"] = counting.memory(model, optimizer, kept).model_dump()
     return found
 
 
@@ -104,7 +110,7 @@ def measure_all(request: CostRequest, labels: Iterable[Label]) -> Iterator[tuple
     process's resident size does not depend on its neighbours.
     """
     torch.set_num_threads(1)  # no pool of threads may exist in a process that forks
-    settle()
+    settle(backward=False)
     waiting = list(labels)
     running: dict[multiprocessing.connection.Connection, tuple[Label, multiprocessing.process.BaseProcess]] = {}
     room = 1
