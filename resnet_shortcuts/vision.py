@@ -23,7 +23,7 @@ def _compiled_part_loads() -> bool:
     compiled = [path for path in folder.glob("_C.*") if path.suffix in {".so", ".pyd"}]
     try:
         for path in compiled:
-            torch.ops.load_library(str(path))
+            torch.ops.load_library(str(path))  # type: ignore[no-untyped-call]
     except OSError:
         return False
     return bool(compiled)
@@ -32,9 +32,9 @@ def _compiled_part_loads() -> bool:
 def import_torchvision() -> ModuleType:
     """torchvision, importable beside a CPU build of torch too. Raises ImportError where it is not installed."""
     if not _declared and not _compiled_part_loads():
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
         _declared.append(library)
     import torchvision
 

@@ -1,18 +1,17 @@
 """The command line: thin commands over the rooms below. Nothing heavy is imported before a command needs it."""
 
-import os
 import sys
 import traceback
 from typing import NoReturn
 
 import typer
 
-from resnet_shortcuts.cli import catalogue, compare, doctor, plan, train
+from resnet_shortcuts.cli import catalogue, compare, cost, doctor, plan, runs, train
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.errors import Exit, RscError
 from resnet_shortcuts.names import did_you_mean
 
-COMMANDS = (train, plan, compare, catalogue, doctor)
+COMMANDS = (train, plan, compare, runs, cost, catalogue, doctor)
 
 # The base of every error of Typer's command-line parser, under whatever Click this Typer brings.
 _ParserError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -25,10 +24,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     code = _run(arguments)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _mute_stdout()
     sys.exit(code)
 
 
@@ -36,9 +31,6 @@ def _run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         result = command.main(args=arguments, prog_name="rsc", standalone_mode=False)
-    except BrokenPipeError:
-        _mute_stdout()
-        return Exit.OK
     except KeyboardInterrupt:
         _complain("interrupted: finished runs are kept: the same command goes on where it was")
         return Exit.INTERRUPTED
@@ -90,8 +82,3 @@ def _complain(*lines: str) -> None:
 def _debug(arguments: list[str]) -> None:
     if "--debug" in arguments:
         traceback.print_exc()
-
-
-def _mute_stdout() -> None:
-    """The reader of the pipe went away: what was asked for is done, and Python must not complain again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,7 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import Debug, Output
-from resnet_shortcuts.cli.output import as_json, chosen_format, deliver
+from resnet_shortcuts.cli.output import as_json, as_text, chosen_format, deliver
 
 EXTENSIONS = {".md": "markdown", ".json": "json"}
 
@@ -53,7 +53,6 @@ def _markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -63,4 +62,4 @@ def _table(rows: list[dict[str, Any]]) -> None:
     table.add_column("source", ratio=1)
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    Console().print(table)
+    deliver(as_text(table), None)

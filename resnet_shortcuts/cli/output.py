@@ -1,6 +1,7 @@
 """How commands print: data on standard output or into a file, chatter on standard error."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,10 +46,24 @@ def chosen_format(format_: str | None, output: Path | None, extensions: dict[str
 def deliver(text: str, output: Path | None) -> None:
     """Print ``text``, or write it durably to ``output`` and say so on standard error."""
     if output is None:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        try:
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # `| head` has seen enough; Python must not complain again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     from resnet_shortcuts.durable import write_file
 
     output.parent.mkdir(parents=True, exist_ok=True)
     write_file(output, (text if text.endswith("\n") else text + "\n").encode())
     say(f"wrote {output}")
+
+
+def as_text(renderable: Any, piped_width: int = 100) -> str:
+    """What Rich draws, as wide as the terminal, or ``piped_width`` columns where there is none."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else piped_width)
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get()

@@ -6,7 +6,7 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Override, Results
-from resnet_shortcuts.cli.output import as_json, chosen_format, deliver, say
+from resnet_shortcuts.cli.output import as_json, as_text, chosen_format, deliver, say
 
 
 @app.command()
@@ -65,7 +65,6 @@ def _duration(seconds: float) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -76,4 +75,4 @@ def _table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         counts = (row["parameters"], row["multiply_adds"], row["runs_done"], row["runs_to_do"])
         table.add_row(row["network"], row["shortcut"], *(f"{count:,}" for count in counts))
-    Console().print(table)
+    deliver(as_text(table), None)

@@ -10,6 +10,7 @@ from resnet_shortcuts.cli.output import say
 
 if TYPE_CHECKING:
     from resnet_shortcuts.analysis.records import ExperimentRecord
+    from resnet_shortcuts.analysis.table import Table
 
 PIPED_WIDTH = 100
 FIGURE_FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
@@ -23,16 +24,23 @@ def render_comparison(record: "ExperimentRecord", format_: str, *, to_screen: bo
     table = compare_table(record, notes)
     if format_ == "json":
         return render.json_text(table)
+    return render_tables([terminal_view(table) if format_ == "table" else table], format_, to_screen=to_screen)
+
+
+def render_tables(tables: "Sequence[Table]", format_: str, *, to_screen: bool) -> str:
+    """Tables as text in a format other than JSON; for the screen as wide as it is, in its colours and letters."""
+    from resnet_shortcuts.analysis import render
+
     if format_ == "csv":
-        return render.csv_text(table)
+        return "\n".join(render.csv_text(table) for table in tables)
     if format_ == "markdown":
-        return render.markdown([table])
+        return render.markdown(tables)
     if format_ == "latex":
-        return render.latex([table])
+        return render.latex(tables)
     terminal = to_screen and sys.stdout.isatty()
     width = os.get_terminal_size().columns if terminal else PIPED_WIDTH
     color = terminal and "NO_COLOR" not in os.environ
-    return render.terminal([terminal_view(table)], width=width, color=color, unicode=_unicode() or not to_screen)
+    return render.terminal(tables, width=width, color=color, unicode=_unicode() or not to_screen)
 
 
 def _unicode() -> bool:

@@ -1,0 +1,211 @@
+import json
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+COLUMNS = [
+    "network", "shortcut", "runs", "failed", "accuracy_mean", "accuracy_sd", "parameters", "multiply_adds",
+    "saved_bytes", "peak_memory_bytes", "step_ms", "train_seconds",
+]  # fmt: skip
+
+
+def compared(rsc, *arguments):
+    done = rsc("compare", "--format", "json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_training_ends_with_the_table_and_leaves_tables_beside_the_runs(trained):
+    assert "stride-pad" in trained.first.stdout
+    assert "plain" in trained.first.stdout
+    folder = trained.folder / "results" / "tiny"
+    assert {"config.yaml", "plan.json", "table.md", "table.csv", "table.json"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert len(list((folder / "runs").iterdir())) == 4
+
+
+def test_the_tables_accuracies_are_those_of_the_stored_predictions(trained):
+    document = compared(trained)
+    assert (document["schema"], document["kind"]) == (1, "compare")
+    by_shortcut = {row["shortcut"]: row for row in document["rows"]}
+    accuracies = {}
+    for run in (trained.folder / "results" / "tiny" / "runs").iterdir():
+        labels = json.loads((run / "run.json").read_text())["labels"]
+        answers = load_file(run / "predictions.safetensors")
+        right = 100 * float(np.mean(answers["predictions"] == answers["labels"]))
+        accuracies.setdefault(labels["shortcut"], []).append(right)
+    assert set(by_shortcut) == {"plain", "stride-pad"}
+    for shortcut, values in accuracies.items():
+        assert by_shortcut[shortcut]["accuracy_mean"] == pytest.approx(np.mean(values))
+        assert by_shortcut[shortcut]["accuracy_sd"] == pytest.approx(np.std(values, ddof=1))
+        assert by_shortcut[shortcut]["runs"] == 2
+
+
+def test_the_columns_are_the_documented_ones_and_unmeasured_is_null(trained):
+    for row in compared(trained)["rows"]:
+        assert [key for key in row if key in COLUMNS] == COLUMNS
+        assert row["step_ms"] is None
+
+
+def test_a_second_train_trains_nothing_and_changes_no_run(trained):
+    before = {path: path.stat().st_mtime_ns for path in (trained.folder / "results").rglob("runs/*/*")}
+    again = trained("train", "--config", "tiny.yaml")
+    assert again.returncode == 0
+    assert "0 to train" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in (trained.folder / "results").rglob("runs/*/*")} == before
+
+
+def test_plan_tells_what_is_done_and_trains_nothing(trained):
+    done = trained("plan", "--config", "tiny.yaml", "--set", "seeds=3", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [(row["runs_done"], row["runs_to_do"]) for row in rows] == [(2, 1), (2, 1)]
+    assert all(row["seconds"] > 0 for row in rows)
+    assert len(list((trained.folder / "results" / "tiny" / "runs").iterdir())) == 4
+
+
+def test_an_alias_and_its_name_are_one_run(trained):
+    done = trained("plan", "--config", "tiny.yaml", "--set", "shortcuts=[option-a, no-shortcut]", "--format", "json")
+    assert [row["runs_to_do"] for row in json.loads(done.stdout)["rows"]] == [0, 0], done.stderr
+
+
+def test_compare_names_missing_runs_and_the_command_that_trains_them(rsc):
+    config = rsc.config()
+    process = subprocess.Popen(
+        rsc.command("train", "--config", config, "--set", "train.epochs=300", "--jobs", "1"),
+        cwd=rsc.folder, env=rsc.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    work = rsc.folder / "results" / "tiny" / "work"
+    deadline = time.monotonic() + 60
+    while not work.is_dir() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "the same command" in err
+    done = rsc("compare")
+    assert "rsc train --config" in done.stdout + done.stderr
+    assert "Missing runs (4)" in done.stdout + done.stderr
+
+
+def test_nothing_stored_is_told_with_the_command_that_changes_it(rsc):
+    done = rsc("compare")
+    assert done.returncode == 2
+    assert "rsc train --config" in done.stderr
+
+
+def test_a_wrong_experiment_gets_the_nearest_name(trained):
+    done = trained("compare", "tinny")
+    assert done.returncode == 2
+    assert "'tiny'" in done.stderr
+
+
+@pytest.mark.parametrize(("suffix", "mark"), [(".md", "| ---"), (".csv", "network,shortcut"), (".json", '"schema": 1')])
+def test_output_takes_its_format_from_the_extension(trained, suffix, mark):
+    target = trained.folder / f"out{suffix}"
+    done = trained("compare", "-o", target)
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert mark in target.read_text()
+
+
+def test_an_unknown_extension_or_a_contradiction_is_refused(trained):
+    assert trained("compare", "-o", "x.docx").returncode == 2
+    contradiction = trained("compare", "-o", "x.csv", "--format", "json")
+    assert contradiction.returncode == 2
+    assert "contradict" in contradiction.stderr
+    assert not (trained.folder / "x.csv").exists()
+
+
+def test_fault_56_a_closed_pipe_an_ascii_terminal_and_no_colour(trained):
+    command = trained.command("compare", "--format", "json")
+    with subprocess.Popen(
+        command, cwd=trained.folder, env=trained.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+        assert process.wait(60) == 0
+    plain = trained("compare", PYTHONIOENCODING="ascii", LC_ALL="C", NO_COLOR="1")
+    assert plain.returncode == 0
+    assert plain.stdout.isascii()
+    assert "\x1b" not in plain.stdout
+
+
+def test_fault_16_the_output_folder_is_a_file(rsc):
+    (rsc.folder / "results").write_text("not a folder")
+    done = rsc("train", "--config", rsc.config())
+    assert done.returncode == 2
+    assert "is a file" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_fault_14_a_missing_config_creates_nothing(rsc):
+    done = rsc("train", "--config", "nowhere.yaml")
+    assert done.returncode == 2
+    assert "nowhere.yaml" in done.stderr
+    assert list(rsc.folder.iterdir()) == []
+
+
+def test_every_error_of_a_config_is_told_at_once_with_its_line(rsc):
+    bad = """\
+name: bad
+data: {source: digits, trian_size: 5}
+networks: [cifar-resnet-21]
+shortcuts: [A, maxpad]
+seeds: no
+train: {epochs: -1, batch_size: 0}
+"""
+    path = rsc.config(bad)
+    done = rsc("train", "--config", path)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    for line, word in (
+        (2, "train_size"),
+        (3, "cifar-resnet-20"),
+        (4, "max-pad"),
+        (5, "seed"),
+        (6, "epochs"),
+        (6, "batch_size"),
+    ):
+        assert any(f":{line}" in text and word in text for text in lines), (line, word, done.stderr)
+    assert not (rsc.folder / "results").exists()
+
+
+def test_a_gpu_that_is_not_there_is_no_silent_cpu(rsc):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    done = rsc("train", "--config", rsc.config(), "--set", "run.device=cuda")
+    assert done.returncode == 5
+    assert len(done.stderr.splitlines()) == 1
+    assert not (rsc.folder / "results").exists()
+
+
+def test_runs_lists_states_and_prune_needs_yes_off_a_terminal(trained):
+    listed = json.loads(trained("runs", "--format", "json").stdout)
+    assert [row["state"] for row in listed["rows"]] == ["done"] * 4
+    work = trained.folder / "results" / "tiny" / "work" / "0123456789abcdef"
+    work.mkdir(parents=True)
+    refused = trained("runs", "--prune")
+    assert refused.returncode == 2
+    assert work.exists()
+    assert trained("runs", "--prune", "--yes").returncode == 0
+    assert not work.exists()
+    assert len(list((trained.folder / "results" / "tiny" / "runs").iterdir())) == 4
+
+
+def test_a_run_that_diverges_is_named_and_the_others_go_on(rsc):
+    done = rsc("train", "--config", rsc.config(), "--set", "train.lr=1000", "--set", "train.epochs=6")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "diverged" in done.stderr
+    rows = compared(rsc)["rows"]
+    assert sum(row["failed"] for row in rows) >= 1
