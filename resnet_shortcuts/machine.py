@@ -1,6 +1,6 @@
 """Facts about the machine that runs: cores, memory, precision, what is recorded beside every result. Free of torch.
 
-torch is imported by `resolve_device` and `gpu_name` only, and only where an NVIDIA driver is present.
+torch is imported only where a question is about GPUs and an NVIDIA driver is present.
 """
 
 import hashlib
@@ -146,10 +146,11 @@ def bf16_supported(device: str) -> bool:
     """Whether the device multiplies bf16 in hardware; False where that cannot be told."""
     if device.split(":")[0] == "cpu":
         return bool(cpu_flags() & _BF16_FLAGS)
-    lines = _output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader").split()
-    index = int(device.partition(":")[2] or 0)
-    match = re.fullmatch(r"(\d+)\.(\d+)", lines[index]) if index < len(lines) else None
-    return match is not None and (int(match[1]), int(match[2])) >= _GPU_BF16_SINCE
+    if not _torch_sees_gpus():
+        return False
+    import torch
+
+    return torch.cuda.get_device_capability(device) >= _GPU_BF16_SINCE
 
 
 def resolve_precision(precision: str, device: str) -> Precision:
