@@ -63,7 +63,9 @@ class SweepProgress:
     def _show(self) -> None:
         now = time.monotonic()
         if self._display is not None:
-            self._display.update(self._text())
+            from rich.text import Text
+
+            self._display.update(Text(self._text()))
         elif self.running and now - self.told >= LINE_SECONDS:
             self.told = now
             say(self._text().splitlines()[0])
