@@ -3,9 +3,9 @@
     python benchmarks/throughput.py [--data DIR] [--steps 60] [--rounds 3] [--json FILE]
 
 ResNet-20 with option A, batch 128, 32x32 images. DIR holds train/CLASS/ and test/CLASS/ image folders; without it
-images are generated, which is said. Contestants take turns, in an order of its own each round, because the same configuration
-drifts by 10 to 20 % between minutes: only ratios within a round count. Images a second are of training, all processes
-together, without the start of Python and the import of torch.
+images are generated, which is said. Contestants take turns, in an order of its own each round, because the same
+configuration drifts by 10 to 20 % between minutes: only ratios within a round count. Images a second are of training,
+all processes together, without the start of Python and the import of torch.
 
 - runner: a sweep, one single-threaded worker a core, checkpoints, history, final evaluation and publishing included;
 - ordinary: one process on all cores, fp32, default memory format, DataLoader with PIL transforms, 0 and 2 workers (the
