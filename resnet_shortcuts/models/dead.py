@@ -25,6 +25,9 @@ def dead_channels(model: nn.Module, in_channels: int, size: int = 32) -> dict[st
     gammas of 0 these are the 16 zero channels of the second stage and, with the 32 new ones, 48 of 64 in the third.
     """
     model = copy.deepcopy(model).train()
+    for module in model.modules():
+        if hasattr(module, "set_position"):
+            module.eval()  # what a random draw zeroes in one step is not dead
     for batch in range(_BATCHES):
         logits = model(_images(in_channels, size, batch))
         (-logits.log_softmax(1)[:, 0].sum()).backward()

@@ -1,0 +1,214 @@
+"""``rsc verify``: every property of a strategy, of its operator alone and of the networks that it makes."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resnet_shortcuts import streams
+from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.models.blocks import BottleneckBlock
+from resnet_shortcuts.models.build import ResidualNetwork, build_network, set_position
+from resnet_shortcuts.models.dead import dead_channels
+from resnet_shortcuts.models.spec import NetworkSpec
+from resnet_shortcuts.shortcuts import properties as measure
+from resnet_shortcuts.shortcuts.build import build_shortcut
+from resnet_shortcuts.shortcuts.catalogue import Strategy, find, strategies
+from resnet_shortcuts.shortcuts.contract import Site
+from resnet_shortcuts.shortcuts.declared import declare, zero_channels
+from resnet_shortcuts.shortcuts.information import explained_variance, smooth_fields
+from resnet_shortcuts.shortcuts.verify import Row, row, verify_activations, verify_information, verify_operator
+
+NETWORK = "cifar-resnet-20"
+DEPTHS = (20, 56, 110)
+_WINDOW = 8
+
+
+def embedded_images() -> tuple[Tensor, Tensor]:
+    """scikit-learn's digits, real images that are always there: (1797, 1, 8, 8) float32 of variance 1, and labels."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = torch.from_numpy(digits.images).float().unsqueeze(1)
+    return (images - images.mean()) / images.std(), torch.from_numpy(digits.target).long()
+
+
+@torch.no_grad()
+def transition_inputs(model: ResidualNetwork, images: Tensor) -> dict[str, Tensor]:
+    """What each block that changes the size reads, for ``images`` (N, C, H, W): {block name: (N, C', H', W')}."""
+    found: dict[str, Tensor] = {}
+    handles = []
+    for name, block in model.blocks():
+        if name != "layer1.0" and name.endswith(".0"):
+
+            def remember(_: nn.Module, arguments: tuple[Tensor, ...], name: str = name) -> None:
+                found[name] = arguments[0].detach()
+
+            handles.append(block.register_forward_pre_hook(remember))
+    was_training = model.training
+    model.eval()(images)
+    model.train(was_training)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def windows(activations: Tensor, limit: int = 4096) -> Tensor:
+    """Windows of at most 8 x 8 at even offsets, of every image in turn until there are ``limit``: (M, C, h, w)."""
+    height, width = (min(_WINDOW, side) for side in activations.shape[-2:])
+    places = [
+        activations[:, :, top : top + height, left : left + width]
+        for top in range(0, activations.shape[2] - height + 1, _WINDOW)
+        for left in range(0, activations.shape[3] - width + 1, _WINDOW)
+    ]
+    return torch.cat(places)[:limit]
+
+
+def verify_block(strategy: Strategy, *, seed: int = 0) -> list[Row]:
+    """Measure (e): what the join of shortcut and branch lets through, with the stride in the 3x3 (v1.5) or 1x1 (v1).
+
+    The block is the bottleneck of 8 to 16 channels at a transition, He's initialisation, before its last ReLU. With
+    v1.5 the branch reads every pixel; with v1 it reads a quarter of them, so influence is that quarter and the
+    shortcut's own. Explained variance is of smooth fields, 8 x 8.
+    """
+    declared = declare(strategy)
+    rows = []
+    for version, stride_first in (("v1.5", False), ("v1", True)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(streams.key64("verify", seed))
+            shortcut = build_shortcut(strategy, Site(8, 16, 2, 1, 3))
+            block = BottleneckBlock(8, 4, 2, shortcut, first=False, stride_first=stride_first).double().eval()
+
+        def join(x: Tensor, block: BottleneckBlock = block) -> Tensor:
+            joined: Tensor = block.shortcut(x, block.branch(x))
+            return joined
+
+        x = measure.white(seed, "block", 16, 8, 8, 8)
+        expected = None
+        if declared is not None and strategy.point.join == "add":
+            # A quarter of the pixels is the same quarter for every operator that reads no more than that.
+            expected = 1.0 if not stride_first else max(0.25, declared.influence)
+        name = f"block influence, {version}"
+        rows.append(row(strategy.name, name, "random", measure.influence(join, x), expected, 1e-6))
+        with torch.no_grad():
+            fields = smooth_fields(1500, 8, 8, seed)
+            explained = explained_variance(fields, join(fields), 1e-4)
+        rows.append(row(strategy.name, f"block information, {version}", "smooth field", explained))
+    return rows
+
+
+def verify_dead_channels(strategy: Strategy, *, seed: int = 0) -> list[Row]:
+    """Channels of ResNet-20's last stage that no gradient reaches when the last BN of each branch starts at 0."""
+    spec = NetworkSpec(name=NETWORK, zero_init="force")
+    model = build_network(spec, strategy, in_channels=3, num_classes=10, seed=seed)
+    dead, _ = dead_channels(model, 3)["layer3"]
+    # A random projection without BN may be negative for every image in some channel: dead too, but by chance.
+    chance = 4 if strategy.composition is not None and strategy.composition.channels == "conv" else 0
+    return [row(strategy.name, "dead channels, zero_init", NETWORK, dead, zero_channels(strategy), chance)]
+
+
+def _backward(loss: Tensor) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
+
+
+def _settle(model: ResidualNetwork, images: Tensor, labels: Tensor, steps: int, seed: int) -> None:
+    """A little training: SGD, batch 64, so that gradients after initialisation can be looked at."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    model.train()
+    for step in range(steps):
+        chosen = torch.from_numpy(streams.numpy_stream("settle", seed, step).integers(len(images), size=64))
+        set_position(model, seed, step)
+        optimizer.zero_grad()
+        _backward(F.cross_entropy(model(images[chosen]), labels[chosen]))
+        optimizer.step()
+
+
+def gradient_norms(model: ResidualNetwork, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """Norm of the loss's gradient to what the stem and each stage give out: {"stem": ..., "layer1": ..., ...}.
+
+    Cross-entropy, mean over the batch, training mode, on a copy of the model. Norms are of the whole tensor (N, C, H,
+    W).
+    """
+    model = copy.deepcopy(model).train()
+    kept: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        def hook(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+            output.retain_grad()
+            kept[name] = output
+
+        return hook
+
+    model.pool.register_forward_hook(keep("stem"))
+    for stage in model.stages:
+        model.get_submodule(stage).register_forward_hook(keep(stage))
+    _backward(F.cross_entropy(model(images), labels))
+    return {name: float(tensor.grad.norm()) if tensor.grad is not None else 0.0 for name, tensor in kept.items()}
+
+
+def verify_gradients(
+    strategy: Strategy,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    seed: int = 0,
+    depths: Sequence[int] = DEPTHS,
+    steps: int = 30,
+) -> list[Row]:
+    """Gradient norms at stem and stages of CIFAR ResNets, at initialisation and after ``steps`` steps of SGD."""
+    rows = []
+    classes = int(labels.max()) + 1
+    batch = torch.arange(min(len(images), 128))
+    for depth in depths:
+        name = f"cifar-resnet-{depth}"
+        model = build_network(name, strategy, in_channels=images.shape[1], num_classes=classes, seed=seed)
+        for when in ("at initialisation", f"after {steps} steps"):
+            if when != "at initialisation":
+                _settle(model, images, labels, steps, seed)
+            for place, norm in gradient_norms(model, images[batch], labels[batch]).items():
+                rows.append(row(strategy.name, f"gradient norm, {place}", f"{name}, {when}", norm))
+    return rows
+
+
+def verify_real(strategy: Strategy, images: Tensor, *, seed: int = 0) -> list[Row]:
+    """Linearity, coverage and explained variance on real images and on each stage's real activations of ResNet-20."""
+    chosen = images[:2000]
+    rows = verify_activations(strategy, windows(chosen), "real images", seed=seed)
+    model = build_network(NETWORK, find("A"), in_channels=images.shape[1], num_classes=10, seed=seed)
+    for name, activations in transition_inputs(model, chosen).items():
+        rows += verify_activations(strategy, windows(activations), f"activations before {name}", seed=seed)
+    return rows
+
+
+def verify(
+    names: Sequence[str | Mapping[str, Any] | Strategy] | None = None,
+    *,
+    seed: int = 0,
+    images: tuple[Tensor, Tensor] | None = None,
+    depths: Sequence[int] = (),
+    steps: int = 30,
+) -> list[Row]:
+    """Measure strategies (default: all registered) against what they declare.
+
+    ``images`` are real ones, (N, C, H, W) float32 with labels (N,) int64; default: the embedded digits. ``depths``
+    asks for gradient norms of CIFAR ResNets of these depths too, at initialisation and after ``steps`` steps of SGD
+    (slow: 110 takes minutes). Rows are JSON-able: strategy, property, on (what input), measured, declared, tolerance,
+    ok (None where nothing is declared), note. Raises UsageError for unknown names.
+    """
+    chosen = [name if isinstance(name, Strategy) else find(name) for name in names or ()] or list(strategies())
+    pictures, labels = embedded_images() if images is None else images
+    rows: list[Row] = []
+    for strategy in chosen:
+        try:
+            rows += verify_operator(strategy, seed=seed) + verify_information(strategy, seed=seed)
+            rows += verify_block(strategy, seed=seed) + verify_dead_channels(strategy, seed=seed)
+            rows += verify_real(strategy, pictures, seed=seed)
+            rows += (
+                verify_gradients(strategy, pictures, labels, seed=seed, depths=depths, steps=steps) if depths else []
+            )
+        except UsageError as error:
+            rows.append(row(strategy.name, "serves a transition", "8 to 16 channels", str(error), "yes"))
+    return rows

@@ -1,0 +1,131 @@
+"""Holding strategies to what they declare: one row a property, measured, declared, tolerance, verdict."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from resnet_shortcuts.shortcuts import properties as measure
+from resnet_shortcuts.shortcuts.catalogue import Strategy
+from resnet_shortcuts.shortcuts.contract import Site
+from resnet_shortcuts.shortcuts.declared import SIZE, Properties, declare, expected_ar
+from resnet_shortcuts.shortcuts.information import explained_variance, smooth_fields
+
+Row = dict[str, Any]
+EXACT = 1e-6
+_FIELD = 16
+
+
+def row(
+    strategy: str, name: str, on: str, measured: Any, declared: Any = None, tolerance: float = 0.0, note: str = ""
+) -> Row:
+    """One property: ``ok`` is None where nothing is declared. ``tolerance`` is absolute for numbers."""
+    return {
+        "strategy": strategy,
+        "property": name,
+        "on": on,
+        "measured": measured,
+        "declared": declared,
+        "tolerance": tolerance,
+        "ok": agrees(measured, declared, tolerance),
+        "note": note,
+    }
+
+
+def agrees(measured: Any, declared: Any, tolerance: float) -> bool | None:
+    """Whether a measurement is what was declared; of several values, each must be one of the declared."""
+    if declared is None or (isinstance(declared, float) and math.isnan(declared)):
+        return None
+    if isinstance(declared, list):
+        return all(any(abs(value - allowed) <= tolerance for allowed in declared) for value in measured) and (
+            bool(measured) or not declared
+        )
+    if isinstance(declared, str | bool):
+        return bool(measured == declared)
+    return bool(abs(measured - declared) <= tolerance)
+
+
+class _Rows:
+    """Collects the rows of one strategy."""
+
+    def __init__(self, strategy: Strategy, declared: Properties | None) -> None:
+        self.name, self.declared = strategy.name, declared
+        self.rows: list[Row] = []
+
+    def is_loose(self, attribute: str) -> bool:
+        """Whether what is declared of this holds in expectation alone."""
+        return self.declared is None or attribute in self.declared.loose
+
+    def add(self, name: str, on: str, measured: Any, attribute: str | None = None) -> None:
+        """A measurement beside what ``attribute`` declares; loose attributes hold within a relative tolerance."""
+        declared = getattr(self.declared, attribute) if self.declared is not None and attribute else None
+        tolerance = EXACT
+        if self.declared is not None and declared and attribute in self.declared.loose:
+            tolerance = self.declared.tolerance * abs(declared)
+        if isinstance(declared, tuple):
+            declared = [round(value, 7) for value in declared]
+        self.rows.append(row(self.name, name, on, measured, declared, tolerance))
+
+
+def _is_learned(strategy: Strategy) -> bool:
+    shortcut = measure.Operator(strategy)
+    return any(parameter.dim() > 1 for parameter in measure.initialised(strategy, shortcut.site, 0).parameters())
+
+
+def verify_operator(strategy: Strategy, *, seed: int = 0) -> list[Row]:
+    """Linearity, rank, coverage, influence, singular values, gains and shift behaviour on white noise (float64).
+
+    The site is the transition from 8 to 16 channels at 8 x 8. Coverage and gains are means over 64 images and, for
+    learned operators, 24 initialisations. A random operator (dropout) is measured for one draw.
+    """
+    rows = _Rows(strategy, declare(strategy))
+    operator = measure.Operator(strategy, seed=seed)
+    x = measure.white(seed, "x", 64, operator.channels, SIZE, SIZE)
+    y = measure.white(seed, "y", 64, operator.channels, SIZE, SIZE)
+    count = x[0].numel()
+    rows.add("linear", "random", measure.is_linear(operator, x, y), "linear")
+    learned = _is_learned(strategy)
+    images = 12 if rows.is_loose("rank") else 2
+    jacobians = [measure.jacobian(operator, x[index : index + 1]) for index in range(images)]
+    spectra = [measure.singular_values(matrix) for matrix in jacobians]
+    rows.add("rank / n", "random", sum(rank for _, rank in spectra) / images / count, "rank")
+    rows.add("coverage", "random", measure.coverage(operator, x), "coverage")
+    rows.add("influence", "random", measure.influence(operator, x), "influence")
+    rows.add("singular values", "random", spectra[0][0], "singular_values")
+    if learned:
+        gain, _ = measure.gradient_gain(strategy, operator.site, seed, learned)
+    else:
+        gain = sum(float(matrix.square().sum()) / len(matrix) for matrix in jacobians) / images
+    rows.add("gradient gain", "random", gain, "gradient_gain")
+    same = Site(operator.channels, operator.channels, 1, 1, 3, preactivation=True)
+    gain, branch = measure.gradient_gain(strategy, same, seed, learned)
+    rows.add("gradient gain, unchanged block", "random", gain, "same_gain")
+    rows.add("gradient gain, branch", "random", branch, "branch_gain")
+    rows.add("shift", "random", measure.shift_behaviour(operator, x), "shift")
+    return rows.rows
+
+
+def verify_information(strategy: Strategy, *, seed: int = 0) -> list[Row]:
+    """Explained variance of smooth random fields (correlation 0.9, 16 x 16), one channel in, two out."""
+    fields = smooth_fields(6000, 1, _FIELD, seed)
+    outputs = measure.Operator(strategy, channels=1, seed=seed)(fields).detach()
+    measured = explained_variance(fields, outputs)
+    return [row(strategy.name, "information", "smooth field", measured, expected_ar(strategy, _FIELD), 0.01)]
+
+
+def verify_activations(strategy: Strategy, activations: Tensor, on: str, *, seed: int = 0) -> list[Row]:
+    """Linearity, coverage and explained variance on given activations (N, C, H, W), such as a stage's output."""
+    x = activations.double()
+    operator = measure.Operator(strategy, channels=x.shape[1], seed=seed)
+    rows = _Rows(strategy, declare(strategy))
+    half = len(x) // 2
+    rows.add("linear", on, measure.is_linear(operator, x[:half], x[half : 2 * half]), "linear")
+    rows.add("coverage", on, measure.coverage(operator, x))
+    rows.add("information", on, explained_variance(x, operator(x).detach()))
+    return rows.rows
+
+
+def breaches(rows: Sequence[Row]) -> list[Row]:
+    """The rows whose measurement is not what was declared."""
+    return [found for found in rows if found["ok"] is False]
