@@ -232,13 +232,15 @@ def _section_says(error: ErrorDetails, document: Document, path: ValuePath) -> R
     """A section's own rule. Where it names keys, the place is that of the last one that stands in the document."""
     message = str(error["ctx"]["error"]) if "error" in error.get("ctx", {}) else error["msg"]
     value = _value(document.data, path)
-    named = [word for word in re.findall(r"\w+", message) if isinstance(value, dict) and word in value]
+    named = [word for word in re.findall(r"\w+", message) if isinstance(value, dict) and value.get(word) is not None]
+    named.sort(key=lambda word: document.where((*path, word)).startswith("--set"))  # stable: overrides go last
     where = document.where((*path, named[-1]) if named else path)
     what, _, todo = message.partition("; ")
     if not todo:
         what, _, todo = message.partition(": ")
-    todo = todo or ("change one" if named else "see docs/config.md")
-    return UsageError(f"{dotted(path)}: {what}", where, todo)
+    if not todo and len(named) > 1 and where.startswith("--set"):
+        todo = f"change one, or add --set {dotted((*path, named[0]))}=null"
+    return UsageError(f"{dotted(path)}: {what}", where, todo or ("change one" if named else "see docs/config.md"))
 
 
 def _missing_key(document: Document, path: ValuePath, root: Schema) -> RscError:

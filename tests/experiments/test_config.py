@@ -357,9 +357,15 @@ def test_fault_16_the_output_folder_is_a_file(tmp_path: Path) -> None:
     assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "results"]
 
 
-def test_fault_17_options_that_exclude_each_other_are_both_named(complaints: Callable[..., list[str]]) -> None:
+def test_fault_17_options_that_exclude_each_other_are_both_named(
+    load: Load, complaints: Callable[..., list[str]]
+) -> None:
     (line,) = complaints(GOOD, "train.iterations=100")
-    assert line.startswith("train: exactly one of epochs and iterations is needed: --set train.iterations=100")
+    assert line == (
+        "train: exactly one of epochs and iterations is needed: --set train.iterations=100: "
+        "change one, or add --set train.epochs=null"
+    )
+    assert load(GOOD, "train.iterations=100", "train.epochs=null").train.iterations == 100
     (line,) = complaints(GOOD.replace("  epochs: 30\n", ""))
     assert line.startswith("train: exactly one of epochs and iterations is needed: FILE:5")
     (line,) = complaints(GOOD, "data={source: image-folder, augment: [crop, random-resized-crop]}")

@@ -45,12 +45,12 @@ def dumped(document: Any) -> str:
 TEXT = dumped(WHOLE)
 
 
-def outcome(folder: Path, text: bytes) -> RscError | Config:
+def outcome(folder: Path, text: bytes, *overrides: str) -> RscError | Config:
     """What loading ends in; anything but a config or an error for the user escapes and fails the test."""
     path = folder / "whole.yaml"
     path.write_bytes(text)
     try:
-        return load_config(path)
+        return load_config(path, overrides)
     except RscError as error:
         return error
     finally:
@@ -145,6 +145,18 @@ def test_mutated_values_end_in_a_config_or_a_line(folder: Path, place: tuple[Any
     if isinstance(result, Config):
         written = outcome(folder, result.to_yaml().encode())
         assert written == result
+
+
+names = st.sampled_from([".".join(path) for path, _ in key_paths(WHOLE)] + ["zzz", "networks.0", "train..lr", "", "."])
+texts = st.text(max_size=8) | st.sampled_from(
+    ["[", "{}", "[]", "null", "!!x 1", "&a [*a]", "\udcff", "\x1b[31m", "1e999"]
+)
+
+
+@settings(max_examples=500, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(key=names, text=texts, equals=st.sampled_from(["=", "=", "=", ""]))
+def test_any_override_ends_in_a_config_or_a_line(folder: Path, key: str, text: str, equals: str) -> None:
+    assert_tells(outcome(folder, TEXT.encode(), key + equals + text))
 
 
 def typos(word: str) -> list[str]:

@@ -138,3 +138,13 @@ def test_numbers_that_json_cannot_say_are_refused() -> None:
 def test_an_unresolved_precision_is_refused(path: Path) -> None:
     with pytest.raises(ValueError, match="not resolved"):
         make_plan(config_of(path), DATA, "auto")
+
+
+@pytest.mark.parametrize(
+    "config", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_a_saved_config_plans_the_same_runs(config: Path, tmp_path: Path) -> None:
+    loaded = load_config(config)
+    (tmp_path / "config.yaml").write_text(loaded.to_yaml())
+    data = {**DATA, "train_size": 50_000}
+    assert make_plan(load_config(tmp_path / "config.yaml"), data, "fp32") == make_plan(loaded, data, "fp32")
