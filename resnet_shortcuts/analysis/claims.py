@@ -225,7 +225,8 @@ class _FromRuns:
 
     def _figure(self, network: str, what: str, test: Paired) -> str:
         where = f"{pretty_network(network)}: " if len(self._networks) > 1 else ""
-        return f"{where}{what} = {test.mean:+.2f} points, {test.n} seeds"
+        mean = f"{test.mean:+.2f}".replace("-", "−")
+        return f"{where}{what} = {mean} points, {test.n} seeds"
 
     def _together(
         self, verdicts: Sequence[str], figures: Sequence[str], intervals: Sequence[str], what: str
@@ -241,7 +242,7 @@ class _FromRuns:
 
 
 def _ends(low: float, high: float) -> str:
-    return f"{low:+.2f} to {high:+.2f}"
+    return f"{low:+.2f} to {high:+.2f}".replace("-", "−")
 
 
 def _by_network(record: ExperimentRecord) -> dict[str, dict[str, CostRecord]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from resnet_shortcuts.analysis.drawing import FAINT, Drawing, canvas, looks, pareto
+from resnet_shortcuts.analysis.drawing import FAINT, Drawing, canvas, legend, looks, pareto, room
 from resnet_shortcuts.analysis.records import ExperimentRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.summary import Row, rows_of
 
@@ -37,14 +37,14 @@ def cost_figure(record: ExperimentRecord, cost: str | None = None) -> Drawing | 
     label, _ = COSTS[chosen]
     across = min(2, len(networks))
     down = math.ceil(len(networks) / across)
-    with canvas(4.6 * across + 2.0, 3.7 * down, across, down) as (figure, axes):
+    right = 0.55 + room([*style, "Pareto front"])
+    with canvas((3.7, 2.7), across, down, right=right) as (figure, axes):
         for axis, network in zip(axes, networks, strict=False):
             _panel(axis, _points(rows, network, chosen), chosen, style)
             axis.set_title(pretty_network(network))
         for axis in axes[len(networks) :]:
             axis.set_axis_off()
-        handles, names = axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside right upper", fontsize=9)
+        legend(figure, axes[0], right)
     title = f"Accuracy against {label.split(',')[0]}: " + record.regime.sentence()
     return Drawing(f"cost-{chosen.replace('_', '-')}", title, _words(rows, networks, chosen), figure)
 

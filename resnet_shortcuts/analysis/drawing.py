@@ -23,6 +23,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p", "d")
 INK = "#101214"  # text and axes; a page replaces it by its own text colour
 FAINT = "#8a8f96"
+_ABOVE, _BELOW = 0.42, 0.62  # inches over and under each panel
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "resnet-shortcuts",
@@ -68,6 +69,7 @@ class Drawing:
         text = text[text.index("<svg") :].replace(INK, "currentColor")
         text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
         text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{self.name}-", text)
+        text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)  # hundredths of a point are finer than any screen
         text = re.sub(r' height="[^"]*pt"', "", text, count=1)
         return re.sub(r'^<svg ([^>]*?)width="[^"]*"', r"<svg \1", text, count=1)
 
@@ -78,26 +80,46 @@ class Drawing:
         stream = io.BytesIO()
         with mpl.rc_context(_STYLE):
             self.figure.savefig(
-                stream, format=format_, dpi=160, facecolor=background, metadata=undated[format_], bbox_inches="tight",
-                pad_inches=0.08,
+                stream, format=format_, dpi=160, facecolor=background, metadata=undated[format_]
             )  # fmt: skip
         return stream.getvalue()
 
 
 @contextmanager
-def canvas(width: float, height: float, columns: int = 1, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of ``width`` x ``height`` inches and its axes, drawn off screen in the house's style."""
+def canvas(
+    panel: tuple[float, float], columns: int = 1, rows: int = 1, left: float = 0.85, right: float = 0.15
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of panels of (width, height) inches each, and its axes, drawn off screen in the house's style.
+
+    ``left`` inches beside each panel are for its labels, ``right`` beside the last for a legend. Margins are set, not
+    searched for: matplotlib's own search for a layout takes longer than all drawing.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        width, height = columns * (left + panel[0]) + right, rows * (_ABOVE + panel[1] + _BELOW)
+        figure = Figure(figsize=(width, height))
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False)
+        figure.subplots_adjust(
+            left=left / width, right=1 - right / width, bottom=_BELOW / height, top=1 - _ABOVE / height,
+            wspace=left / panel[0], hspace=(_ABOVE + _BELOW) / panel[1],
+        )  # fmt: skip
         yield figure, list(axes.flat)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, or each rendering would move things by a hair
+
+
+def legend(figure: Figure, axis: Axes, right: float) -> None:
+    """The legend of an axis in the margin of ``right`` inches that the canvas left for it."""
+    width, height = figure.get_size_inches()
+    place = (1 - (right - 0.1) / width, 1 - _ABOVE / height)
+    figure.legend(*axis.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=place, fontsize=9)
+
+
+def room(names: Iterable[str]) -> float:
+    """Inches that the longest of the names takes, with a little air."""
+    return 0.35 + 0.085 * max((len(name) for name in names), default=0)
 
 
 def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:

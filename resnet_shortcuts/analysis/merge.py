@@ -22,8 +22,10 @@ def merge(experiments: Sequence[ExperimentRecord]) -> tuple[ExperimentRecord, li
     for other in experiments[1:]:
         _refuse_unlike(first, other)
     costs, notes = _costs_of_one_machine([cost for experiment in experiments for cost in experiment.costs])
+    said = [] if notes else in_order(line for experiment in experiments for line in experiment.cost_sentences)
     merged = dataclasses.replace(
         first,
+        cost_sentences=said,
         name="+".join(in_order(experiment.name for experiment in experiments)),
         runs=_once(run for experiment in experiments for run in experiment.runs),
         missing=_still_missing(experiments),

@@ -56,6 +56,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True) -> Experimen
         fail_above=compare.get("fail_above"),
         command=f"rsc train --config {experiment.folder / 'config.yaml'}",
         config_text=text,
+        cost_sentences=_sentences(reports, regime),
     )
 
 
@@ -150,6 +151,14 @@ def _costs(reports: Sequence[CostReport], regime: Regime, config: Mapping[str, A
         for record in _of_report(report, machine, regime, config):
             found.setdefault((record.network, record.shortcut), record)
     return list(found.values())
+
+
+def _sentences(reports: Sequence[CostReport], regime: Regime) -> list[str]:
+    """What the newest report at the config's batch size says in words."""
+    from resnet_shortcuts.cost.sentences import sentences
+
+    fitting = [one for one in reports if regime.batch_size in (None, one.request.batch_size)]
+    return [*sentences(fitting[0]), *fitting[0].warnings] if fitting else []
 
 
 def _machine(report: CostReport) -> str:

@@ -118,6 +118,7 @@ class ExperimentRecord:
     fail_above: float | None = None
     command: str = ""
     config_text: str = ""
+    cost_sentences: Sequence[str] = ()
 
 
 def pretty_network(name: str) -> str:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resnet_shortcuts.analysis.table import Column, Table
+from resnet_shortcuts.analysis.table import NOTHING, Column, Table
 
 FORMATS = ("table", "markdown", "csv", "latex", "json")
 EXTENSIONS = {".txt": "table", ".md": "markdown", ".csv": "csv", ".tex": "latex", ".json": "json"}
@@ -42,9 +42,11 @@ def _one_terminal(table: Table, width: int, color: bool, unicode: bool) -> str:
         highlight=False, markup=False, emoji=False, legacy_windows=False,
     )  # fmt: skip
     if table.title:
-        console.print(Text(_fill(table.title, width), style="bold"))
+        console.print(Text(fill(table.title, width), style="bold"))
     cells = table.texts()
-    for part in _parts(table, cells, width):
+    if table.prose:
+        console.print(Text("\n".join(_paragraph(table, row, width, unicode) for row in cells)))
+    for part in () if table.prose else _parts(table, cells, width):
         rich_table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for index in part:
             column = table.columns[index]
@@ -57,9 +59,21 @@ def _one_terminal(table: Table, width: int, color: bool, unicode: bool) -> str:
         console.print(rich_table)
         console.print()
     for note in table.notes:
-        console.print(Text(_fill(note, width), style="dim"))
+        console.print(Text(fill(note, width), style="dim"))
     lines = [line.rstrip() for line in stream.getvalue().rstrip().splitlines()]
     return "\n".join(lines) + "\n"
+
+
+def _paragraph(table: Table, row: Sequence[str], width: int, unicode: bool) -> str:
+    """One row of a prose table: labels and first cell, then the other cells that say something, each with its name."""
+    names = [cell for column, cell in zip(table.columns, row, strict=True) if column.label]
+    rest = [
+        (column, cell) for column, cell in zip(table.columns, row, strict=True) if not column.label and cell != NOTHING
+    ]
+    lines = [" ".join([*names, *(cell for _, cell in rest[:1])])]
+    lines += [f"  {column.heading}: {cell}" for column, cell in rest[1:]]
+    text = "\n".join(fill(line, width - 2) for line in lines)
+    return text if unicode else to_ascii(text)
 
 
 def _heading(column: Column, unicode: bool) -> str:
@@ -68,8 +82,13 @@ def _heading(column: Column, unicode: bool) -> str:
     return text if unicode else to_ascii(text)
 
 
-def _fill(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text, width=max(20, width), subsequent_indent="  ", break_long_words=False))
+def fill(text: str, width: int) -> str:
+    """Each line of the text broken at ``width``, what follows indented."""
+    broken = (
+        textwrap.wrap(line, max(20, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
+    return "\n".join(part for lines in broken for part in lines)
 
 
 def _parts(table: Table, cells: Sequence[Sequence[str]], width: int) -> list[list[int]]:
@@ -120,13 +139,13 @@ def csv_text(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     heading: list[str] = []
     for column in table.columns:
-        heading += [f"{column.key}_low", f"{column.key}_high"] if column.kind == "interval" else [column.key]
+        heading += [f"{column.key}_low", f"{column.key}_high"] if column.kind in ("interval", "range") else [column.key]
     writer.writerow(heading)
     for row in table.rows:
         values: list[Any] = []
         for column in table.columns:
             value = plain(row.get(column.key))
-            values += (value or [None, None]) if column.kind == "interval" else [value]
+            values += (value or [None, None]) if column.kind in ("interval", "range") else [value]
         writer.writerow(["" if value is None else value for value in values])
     return stream.getvalue()
 

@@ -129,7 +129,7 @@ def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
         notes.append(f"Left over, not in the plan and not counted: {', '.join(record.left_over)}.")
     if record.damaged:
         notes.append(f"Damaged and left out: {', '.join(record.damaged)}.")
-    return [*notes, *_cost_notes(record.costs)]
+    return [*notes, *_cost_notes(record.costs), *record.cost_sentences]
 
 
 def _failures(record: ExperimentRecord) -> list[str]:

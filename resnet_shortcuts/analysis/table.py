@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal[
-    "text", "count", "large", "percent", "points", "mebibytes", "milliseconds", "seconds", "p", "number", "interval"
+    "text", "count", "large", "percent", "points", "mebibytes", "milliseconds", "seconds", "p", "number", "interval", "range"
 ]  # fmt: skip
 NOTHING = "–"
 
@@ -20,7 +20,7 @@ NOTHING = "–"
 class Column:
     """One column: its key in the data, its heading (with the unit) and the kind of its values.
 
-    ``mebibytes`` are stored in bytes and written in MiB; ``interval`` is a pair of numbers in percentage points.
+    ``mebibytes`` are stored in bytes and written in MiB; ``interval`` and ``range`` are pairs of numbers in percentage points.
     """
 
     key: str
@@ -42,13 +42,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one kind under their columns, with a title and the notes that must be read with them."""
+    """Rows of one kind under their columns, with a title and the notes that must be read with them.
+
+    ``prose`` tables hold sentences: a terminal shows each row as a paragraph.
+    """
 
     kind: str
     columns: Sequence[Column]
     rows: Sequence[Mapping[str, Any]]
     title: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
+    prose: bool = False
 
     def texts(self) -> list[list[str]]:
         """Every cell as text, row by row in the order of the columns."""
@@ -57,13 +61,15 @@ class Table:
     def only(self, keys: Sequence[str]) -> Table:
         """The same table with these columns alone, in this order."""
         by_key = {column.key: column for column in self.columns}
-        return Table(self.kind, [by_key[key] for key in keys if key in by_key], self.rows, self.title, self.notes)
+        return Table(
+            self.kind, [by_key[key] for key in keys if key in by_key], self.rows, self.title, self.notes, self.prose
+        )
 
 
 def _large(value: float) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.4g} {unit}"
+            return f"{value / size:.2f} {unit}"
     return f"{value:g}"
 
 
@@ -94,6 +100,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "milliseconds": lambda value: f"{value:.1f}" if value < 1000 else f"{value:,.0f}",
     "seconds": _seconds,
     "p": _p,
-    "number": lambda value: f"{value:.3g}",
+    "number": lambda value: f"{value:.2f}".replace("-", "−"),
     "interval": _interval,
+    "range": lambda value: f"{value[0]:.2f} to {value[1]:.2f}",
 }
