@@ -1,8 +1,8 @@
 """The config of one experiment: what is trained, on what, how, how often. Checked whole before anything is created.
 
-Each room owns its section (`DataSpec`, `NetworkSpec`, `Strategy`, `TrainSpec`, `CostSpec`); `run` and `compare` are
-here.
-Values are checked in pydantic's strict mode: ``"3"`` or ``true`` is no number, whatever a section would accept.
+Each room owns its section (`DataSpec`, `NetworkSpec`, `Strategy`, `TrainSpec`, `CostSpec`); the sections `run` and
+`compare` are here. Values are checked in pydantic's strict mode: ``"3"`` or ``true`` is no number, whatever a section
+would accept.
 """
 
 import re
@@ -64,7 +64,8 @@ def _strategy(value: Any, info: ValidationInfo) -> Strategy:
     try:
         return find(value, base=(info.context or {}).get("base"))
     except RscError as error:
-        raise _wrong(error.what, error.todo) from None
+        file = f" ({error.where})" if error.where not in ("", "shortcuts") else ""
+        raise _wrong(f"{error.what}{file}", error.todo) from None
 
 
 def _seeds(value: Any) -> Any:
@@ -78,11 +79,13 @@ def _seeds(value: Any) -> Any:
         raise _wrong(f"seeds is {yaml_lines.kind(value)}", allowed)
     if not 1 <= len(value) <= MAX_SEEDS:
         raise _wrong(f"seeds lists {len(value)}", allowed)
+    known: set[int] = set()
     for index, seed in enumerate(value):
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise _wrong(f"a seed is {yaml_lines.kind(seed)}", allowed, index)
-        if seed in value[:index]:
+        if seed in known:
             raise _wrong(f"seed {seed} stands twice", "keep one", index)
+        known.add(seed)
     return tuple(value)
 
 
@@ -228,8 +231,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     EnvironmentFault where the file may not be read. Touches nothing on disk.
     """
     document = yaml_lines.load(path)
+    problems: list[RscError] = []
     for override in overrides:
-        document = _override(document, override)
+        try:
+            document = _override(document, override)
+        except UsageError as error:
+            problems.append(error)
+    if problems:
+        raise ManyErrors(problems) if len(problems) > 1 else problems[0]
     data = document.data
     if "name" not in data:
         data = {"name": path.stem, **data}

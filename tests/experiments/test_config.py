@@ -409,6 +409,14 @@ def test_bad_overrides_name_themselves(complaints: Callable[..., list[str]], ove
     assert f": --set {override}: " in line
 
 
+def test_bad_overrides_are_all_named(complaints: Callable[..., list[str]]) -> None:
+    assert len(complaints(GOOD, "foo", "train.lr=[", "train.epochs=3")) == 2
+
+
+def test_a_shortcut_in_a_file_that_is_not_there_names_the_file(complaints: Callable[..., list[str]]) -> None:
+    assert "nowhere.py" in complaints(GOOD, "shortcuts=[A, './nowhere.py:Mine']")[0]
+
+
 def test_loading_a_config_imports_no_torch(tmp_path: Path) -> None:
     import subprocess
     import sys
