@@ -1,5 +1,6 @@
 """Batches as a pure function of (seed, epoch, sample): the same for every strategy, from any step on, on any device."""
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,10 +39,17 @@ class Normalize:
         return torch.addcmul(self.shift, images.float(), self.scale)
 
 
+def _mapped(images: NDArray[np.uint8]) -> torch.Tensor:
+    """The same memory as a tensor. It is only read; a writable map could be refused for data larger than memory."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(images)
+
+
 def _on(device: torch.device, images: NDArray[np.uint8]) -> torch.Tensor:
     """All images of a part as a tensor: mapped from disk, or in the memory of an accelerator where they fit in 8
     GiB."""
-    tensor = torch.from_numpy(images)
+    tensor = _mapped(images)
     return tensor.to(device) if device.type != "cpu" and images.nbytes <= _ON_DEVICE else tensor
 
 
@@ -111,7 +119,7 @@ def test_batches(
     """Every image of a split once, in order, centre cut, never augmented: x (B, C, H, W) float32 channels_last, y
     (B,) int64."""
     device = torch.device(device)
-    images, normalize = torch.from_numpy(split.images), Normalize(dataset, spec.normalize, device)
+    images, normalize = _mapped(split.images), Normalize(dataset, spec.normalize, device)
     for start in range(0, len(split), batch_size):
         samples = split.indices[start : start + batch_size]
         x = augment.centre_crop(normalize(_take(images, samples, device)), dataset.resolution)

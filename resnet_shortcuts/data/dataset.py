@@ -20,9 +20,8 @@ from resnet_shortcuts.data.subsets import choose
 class Split:
     """Some of a part's images.
 
-    ``images`` (M, H, W, C) uint8: ALL images of the part, mapped from disk (copy on write: writing to them changes
-    no file); ``indices`` (N,) int64, sorted: which of them belong to the split; ``labels`` (N,) int64: theirs, in
-    that order.
+    ``images`` (M, H, W, C) uint8: ALL images of the part, mapped from disk, read-only; ``indices`` (N,) int64,
+    sorted: which of them belong to the split; ``labels`` (N,) int64: theirs, in that order.
     """
 
     images: Images
@@ -106,5 +105,5 @@ def load(folder: Path, spec: DataSpec) -> Dataset:
 
 
 def _part(folder: Path, name: str) -> tuple[Images, Labels]:
-    images = np.load(folder / f"{name}.images.npy", mmap_mode="c")
+    images = np.load(folder / f"{name}.images.npy", mmap_mode="r")
     return images, np.load(folder / f"{name}.labels.npy")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_shortcuts.data.sources import pictures
-from resnet_shortcuts.errors import DataError
+from resnet_shortcuts.data.sources import decoder, pictures
+from resnet_shortcuts.errors import DataError, EnvironmentFault
 
 from .conftest import noise, write_image
 
@@ -97,3 +97,30 @@ def test_the_first_bad_image_in_order_is_the_one_named(tmp_path):
         paths[bad].write_bytes(b"bad")
     with pytest.raises(DataError, match=r"070\.png"):
         pictures.decode_all(paths, np.zeros((200, 12, 12, 3), np.uint8), lambda done: None)
+
+
+@pytest.mark.parametrize("bad", [None, 130])
+def test_processes_decode_as_threads_do(tmp_path, monkeypatch, bad):
+    monkeypatch.setattr(pictures, "_WORTH_PROCESSES", 100)
+    paths = [write_image(tmp_path / f"{n:03} \udcff.png", noise(n)) for n in range(200)]
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, (200, 12, 12, 3))
+    ticks: list[int] = []
+    if bad is not None:
+        paths[bad].write_bytes(b"bad")
+        paths[190].write_bytes(b"bad")
+        with pytest.raises(DataError, match="130 "):
+            pictures.decode_all(paths, out, ticks.append)
+        return
+    pictures.decode_all(paths, out, ticks.append)
+    assert ticks == [64, 128, 192, 200]
+    assert all((image == noise(n)).all() for n, image in enumerate(out))
+
+
+def test_a_decoding_process_that_is_killed_is_named(tmp_path):
+    path = write_image(tmp_path / "a.png", noise(0))
+    np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, (2, 12, 12, 3))
+    with decoder.pool(tmp_path / "out.npy", 1) as pool:
+        pool.decode(0, [path])
+        pool._processes[0].kill()
+        with pytest.raises(EnvironmentFault, match="ended from outside"):
+            pool.decode(1, [path])

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from resnet_shortcuts.data.source import Images
+from resnet_shortcuts.data.sources import decoder
 from resnet_shortcuts.errors import DataError
 
 MAX_PIXELS = 178_956_970
@@ -21,6 +22,7 @@ _FORMATS = ("jpg", "jpeg", "jpe", "png", "bmp", "gif", "ppm", "pgm", "pbm", "tif
 SUFFIXES = frozenset(f".{name}" for name in _FORMATS)
 _TO_8_BITS = "convert it to 8 bits a channel: the range of its values is unknown"
 _CHUNK = 64
+_WORTH_PROCESSES = 2000
 # What Pillow's decoders raise for damaged files: mostly OSError and SyntaxError, the others from inside odd formats.
 _BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
@@ -86,27 +88,38 @@ def _reason(error: BaseException) -> str:
     return "not an image" if "cannot identify" in text else text
 
 
+def fill(out: Images, start: int, paths: Sequence[Path]) -> None:
+    """Decode ``paths`` into the rows of ``out`` (N, S, S, 3) from ``start`` on."""
+    for position, path in enumerate(paths, start):
+        out[position] = decode(path, out.shape[1])
+
+
 def decode_all(paths: Sequence[Path], out: Images, tick: Callable[[int], None]) -> None:
-    """Decode every path into ``out`` (N, S, S, 3) uint8, a thread a core (Pillow decodes without the interpreter lock).
+    """Decode every path into ``out`` (N, S, S, 3) uint8, one process a core (threads where few images make it not
+    worth it).
 
     ``tick`` gets the number of images done so far. Raises DataError for the first image, in order, that cannot be read.
     """
-    side = out.shape[1]
-
-    def work(start: int) -> int:
-        chunk = paths[start : start + _CHUNK]
-        for position, path in enumerate(chunk, start):
-            out[position] = decode(path, side)
-        return start + len(chunk)
-
-    executor = ThreadPoolExecutor(max_workers=min(32, len(os.sched_getaffinity(0))))
+    workers = min(64, len(os.sched_getaffinity(0)))
+    if isinstance(out, np.memmap) and out.filename is not None and len(paths) >= _WORTH_PROCESSES:
+        with decoder.pool(Path(out.filename), workers) as pool:
+            _in_order(paths, pool.decode, workers, tick)
+        return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused by _opened where it is too much
-        try:
-            for done in executor.map(work, range(0, len(paths), _CHUNK)):
-                tick(done)
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd files; what cannot be read is an error
+        _in_order(paths, lambda start, chunk: fill(out, start, chunk), workers, tick)
+
+
+def _in_order(
+    paths: Sequence[Path], work: Callable[[int, Sequence[Path]], None], workers: int, tick: Callable[[int], None]
+) -> None:
+    starts = range(0, len(paths), _CHUNK)
+    executor = ThreadPoolExecutor(max_workers=workers)
+    try:
+        for start, _ in zip(starts, executor.map(lambda at: work(at, paths[at : at + _CHUNK]), starts), strict=True):
+            tick(min(start + _CHUNK, len(paths)))
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def check_same_size(paths: Sequence[Path], side: int) -> None:
