@@ -47,7 +47,8 @@ def _figure(record: ExperimentRecord, network: str, runs: Sequence[RunRecord]) -
             axis.set_ylabel(label)
         legend(figure, axes[0], right)
     where = record.regime.sentence(pretty_network(network))
-    words = f"Training loss and test accuracy by epoch, mean over seeds, bands of one standard deviation. {', '.join(ends)}."
+    words = "Training loss and test accuracy by epoch, mean over seeds, bands of one standard deviation. "
+    words += f"{', '.join(ends)}."
     return Drawing(f"curves-{network}", f"Training and test curves: {where}", words, figure)
 
 

@@ -33,6 +33,7 @@ _STYLE: Any = {
     "font.size": 10,
     "text.color": INK,
     "axes.edgecolor": FAINT,
+    "axes.facecolor": "none",
     "axes.labelcolor": INK,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -70,8 +71,9 @@ class Drawing:
         text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
         text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{self.name}-", text)
         text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)  # hundredths of a point are finer than any screen
+        width = self.figure.get_size_inches()[0] * 96
         text = re.sub(r' height="[^"]*pt"', "", text, count=1)
-        return re.sub(r'^<svg ([^>]*?)width="[^"]*"', r"<svg \1", text, count=1)
+        return re.sub(r'^<svg ([^>]*?)width="[^"]*"', rf'<svg style="--w: {width:.0f}px" \1', text, count=1)
 
     def _bytes(self, format_: Format, background: str) -> bytes:
         import matplotlib as mpl

@@ -105,9 +105,9 @@ def forest_figure(verdicts: Verdicts) -> Drawing | None:
         for one in shown
     )
     note = (
-        f"Differences to {verdicts.baseline} with 95 % intervals: {words}. Shaded: differences too small to be seen with "
-        f"this many seeds (80 % power at Holm's first step). Dotted: the margin of {verdicts.margin:g} points. Filled: "
-        "better or worse; hollow: not."
+        f"Differences to {verdicts.baseline} with 95 % intervals: {words}. Shaded: differences too small to be seen "
+        f"with this many seeds (80 % power at Holm's first step). Dotted: the margin of {verdicts.margin:g} points. "
+        "Filled: better or worse; hollow: not."
     )
     return Drawing(
         "differences", f"Difference to {verdicts.baseline}: {verdicts.record.regime.sentence()}", note, figure
@@ -144,8 +144,8 @@ def network_figure(verdicts: Verdicts) -> Drawing | None:
             means = [one.test.mean for one in here]
             errors = [[one.test.mean - one.test.low for one in here], [one.test.high - one.test.mean for one in here]]
             axis.errorbar(
-                xs, means, yerr=errors, color=style[name]["color"], marker=style[name]["marker"], markersize=6, capsize=2,
-                linewidth=0, elinewidth=1.2, label=name,
+                xs, means, yerr=errors, color=style[name]["color"], marker=style[name]["marker"], markersize=6,
+                capsize=2, linewidth=0, elinewidth=1.2, label=name,
             )  # fmt: skip
         axis.set_xticks(range(len(networks)), [pretty_network(name) for name in networks])
         axis.set_ylabel(f"difference to {verdicts.baseline}, points")

@@ -37,7 +37,8 @@ def report_html(
 ) -> str:
     """The report on one (merged) experiment as HTML: no network, no external font or script.
 
-    ``drawings`` (default: all) are set in as SVG; ``command`` reproduces the report, below the one that trains the runs.
+    ``drawings`` (default: all) are set in as SVG; ``command`` reproduces the report, ``record.command`` trains the
+    runs.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -118,18 +119,18 @@ def _method(verdicts: Verdicts) -> list[str]:
     record = verdicts.record
     recipe = ", ".join(f"{key} {_flat(value)}" for key, value in record.regime.recipe.items())
     data = ", ".join(f"{key} {_flat(value)}" for key, value in record.regime.data.items())
+    untrained = ""
+    if record.fail_above:
+        untrained = f", one that ends with a training error above {record.fail_above:g} % as untrained"
     lines = [
-        "For one seed every strategy sees the same batches and the same augmentation, and parameters that two strategies "
-        "share by name and shape start equal. Accuracy is that of the last epoch; the best epoch is nowhere used.",
-        "A run that crashed, ran out of memory or diverged counts as failed"
-        + (
-            f", one that ends with a training error above {record.fail_above:g} % as untrained"
-            if record.fail_above
-            else ""
-        )
-        + "; failures are counted before any verdict, and compared by Fisher's exact test (Holm). Means are over finished "
-        "runs. Failed runs have no accuracy and are no part of the paired tests.",
-        "The figures hold for the regime named beside them; nothing here says what longer training or other data would give.",
+        "For one seed every strategy sees the same batches and the same augmentation, and parameters that two "
+        "strategies share by name and shape start equal. Accuracy is that of the last epoch; the best epoch is nowhere "
+        "used.",
+        f"A run that crashed, ran out of memory or diverged counts as failed{untrained}; failures are counted before "
+        "any verdict, and compared by Fisher's exact test (Holm). Means are over finished runs. Failed runs have no "
+        "accuracy and are no part of the paired tests.",
+        "The figures hold for the regime named beside them; nothing here says what longer training or other data would "
+        "give.",
     ]
     if recipe:
         lines.append(f"Recipe: {recipe}.")

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal[
-    "text", "count", "large", "percent", "points", "mebibytes", "milliseconds", "seconds", "p", "number", "interval", "range"
+    "text", "count", "large", "percent", "points", "mebibytes", "milliseconds", "seconds", "p", "number", "interval",
+    "range"
 ]  # fmt: skip
 NOTHING = "–"
 
@@ -20,7 +21,8 @@ NOTHING = "–"
 class Column:
     """One column: its key in the data, its heading (with the unit) and the kind of its values.
 
-    ``mebibytes`` are stored in bytes and written in MiB; ``interval`` and ``range`` are pairs of numbers in percentage points.
+    ``mebibytes`` are stored in bytes and written in MiB; ``interval`` and ``range`` are pairs of percentage points.
+    percentage points.
     """
 
     key: str

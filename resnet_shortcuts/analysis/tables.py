@@ -141,12 +141,12 @@ def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
     keys = [key for key in DETAIL if key != "network" and any(row.get(key) is not None for row in rows)]
     table = Table("verdicts", VERDICT_COLUMNS, rows).only(keys)
     notes = [
-        "Sign-flip p: exact to 14 seeds, then (~) 100,000 seeded flips; 'floor' where so few seeds cannot give a p under "
-        "the threshold. New images: two-way crossed random effects (seed x image), unadjusted, 95 %; it does not change "
-        "the verdict.",
-        "Detectable: the difference that this many seeds show with 80 % power at Holm's first step, from the observed sd "
-        "of the paired differences; its range is what that sd's own 95 % interval implies. Seeds for: what a difference "
-        "of 0.1, 0.2, 0.5 points takes.",
+        "Sign-flip p: exact to 14 seeds, then (~) 100,000 seeded flips; 'floor' where so few seeds cannot give a p "
+        "under the threshold. New images: two-way crossed random effects (seed x image), unadjusted, 95 %; it does not "
+        "change the verdict.",
+        "Detectable: the difference that this many seeds show with 80 % power at Holm's first step, from the observed "
+        "sd of the paired differences; its range is what that sd's own 95 % interval implies. Seeds for: what a "
+        "difference of 0.1, 0.2, 0.5 points takes.",
     ]
     return Table(
         table.kind, table.columns, rows, f"Beside the verdicts: {_title(verdicts, network)}", notes if explain else []
