@@ -90,17 +90,22 @@ def figures_of(request: CostRequest, network: str, shortcut: str) -> Figures:
             found["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(request.device)
         else:
             found["peak_memory_bytes"] = resident(peak=True) - before
-    shape, size = request.input_shape, request.batch_size
     if "memory" in request.passes:
-        kept = counting.saved_bytes(model, shape, size, request.precision)
+        kept = counting.saved_bytes(model, request.input_shape, request.batch_size, request.precision)
         found["memory"] = counting.memory(model, optimizer, kept).model_dump()
     if "counts" in request.passes:
-        model = model.cpu()  # so that the counts are the same whatever the device
-        found["parameters"] = counting.parameters(model)
-        found["multiply_adds"] = counting.multiply_adds(model, shape)
-        parts = counting.saved_bytes_by_part(model, shape, size)
-        found["saved_bytes"], found["saved_bytes_by_part"] = sum(parts.values()), parts
+        found.update(_counts(request, model.cpu()))  # there, so that the counts are the same whatever the device
     return found
+
+
+def _counts(request: CostRequest, model: nn.Module) -> Figures:
+    parts = counting.saved_bytes_by_part(model, request.input_shape, request.batch_size)
+    return {
+        "parameters": counting.parameters(model),
+        "multiply_adds": counting.multiply_adds(model, request.input_shape),
+        "saved_bytes": sum(parts.values()),
+        "saved_bytes_by_part": parts,
+    }
 
 
 def measure_all(request: CostRequest, labels: Iterable[Label]) -> Iterator[tuple[Label, Figures]]:

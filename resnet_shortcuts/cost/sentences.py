@@ -1,8 +1,9 @@
 """What a cost report says, in words that claim nothing below the noise; imports no torch."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from resnet_shortcuts.cost.spec import CostReport, CostRow, Race
+from resnet_shortcuts.cost.spec import CostReport, CostRow, Memory, Race
 
 
 def sentences(report: CostReport) -> list[str]:
@@ -16,6 +17,56 @@ def sentences(report: CostReport) -> list[str]:
     networks = dict.fromkeys(row.network for row in report.rows)
     found = [_sentence(network, report, races.get(network)) for network in networks]
     return [sentence for sentence in found if sentence is not None]
+
+
+def how_measured(report: CostReport) -> list[str]:
+    """A sentence for each network that was timed: rounds, why measuring stopped, the A/A noise, and on what."""
+    request, facts = report.request, report.environment
+    threads = "1 thread" if request.threads == 1 else f"{request.threads} threads"
+    where = [facts.get("device"), threads if request.device_type == "cpu" else None, request.precision]
+    where += [f"batch {request.batch_size}", f"torch {facts['torch']}" if facts.get("torch") else None]
+    reasons = {
+        "precision": f"every ratio is known within {request.target * 100:g} %",
+        "rounds": "that was the most rounds allowed",
+        "budget": f"the budget of {request.seconds:g} s was spent",
+    }
+    told = []
+    for race in report.races:
+        steps = "1 step" if race.steps_per_turn == 1 else f"{race.steps_per_turn} steps"
+        rounds = "1 round" if race.rounds == 1 else f"{race.rounds} rounds"
+        noise = "too few for an interval of the A/A control"
+        if race.noise is not None:
+            noise = f"the ratio of {race.baseline} to itself is 1 within {race.noise * 100:.1f} %"
+        place = ", ".join(str(part) for part in where if part)
+        told.append(f"{race.network}: {rounds} of {steps} a strategy, then {reasons[race.stopped]}; {noise}; {place}.")
+    return told
+
+
+def cost_rows(report: CostReport) -> list[dict[str, Any]]:
+    """The report's rows as flat JSON-able mappings, each network's A/A control last: ``shortcut`` is 'A (again)'.
+
+    Keys are those of `CostRow`, with ``memory`` spread to ``memory_parameters`` and so on, and ``control`` (bool).
+    """
+    rows: list[dict[str, Any]] = []
+    races = {race.network: race for race in report.races}
+    for network in dict.fromkeys(row.network for row in report.rows):
+        rows += [_flat(row) for row in report.rows if row.network == network]
+        race = races.get(network)
+        if race is not None:
+            again = CostRow(
+                network=network,
+                shortcut=f"{race.baseline} (again)",
+                ratio=race.control_ratio,
+                ratio_interval=race.control_interval,
+            )
+            rows.append({**_flat(again), "control": True})
+    return rows
+
+
+def _flat(row: CostRow) -> dict[str, Any]:
+    values = row.model_dump(mode="json")
+    parts = values.pop("memory") or dict.fromkeys(Memory.model_fields)
+    return {**values, **{f"memory_{part}": count for part, count in parts.items()}, "control": False}
 
 
 def _sentence(network: str, report: CostReport, race: Race | None) -> str | None:

@@ -1,6 +1,6 @@
 """Sentences against reports made by hand."""
 
-from resnet_shortcuts.cost.sentences import sentences
+from resnet_shortcuts.cost.sentences import cost_rows, how_measured, sentences
 from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, Race
 
 MB = 10**6
@@ -64,3 +64,24 @@ def test_a_strategy_that_could_not_be_measured_is_left_out() -> None:
 def test_an_interval_that_rounds_to_its_middle_keeps_its_digits() -> None:
     (told,) = sentences(report(BASE, row("B", 1.023, (1.021, 1.026), 103 * MB), noise=0.004))
     assert told == "ResNet-20: B costs 2.3 % (2.1 to 2.6) more time and 3 % more memory than A."
+
+
+def test_how_it_was_measured_says_why_it_stopped_and_the_noise() -> None:
+    (told,) = how_measured(report(BASE))
+    assert told == (
+        "ResNet-20: 40 rounds of 1 step a strategy, then every ratio is known within 2 %; "
+        "the ratio of A to itself is 1 within 1.0 %; 1 thread, fp32, batch 128."
+    )
+    (told,) = how_measured(report(BASE, noise=None, rounds=1))
+    assert "1 round of 1 step" in told
+    assert "too few" in told
+    assert how_measured(report(BASE, timed=False)) == []
+
+
+def test_rows_are_flat_and_end_with_the_control() -> None:
+    first, control = cost_rows(report(BASE))
+    assert (first["shortcut"], first["control"], first["saved_bytes"]) == ("A", False, 100 * MB)
+    assert (control["shortcut"], control["control"], control["ratio_interval"]) == ("A (again)", True, [0.99, 1.005])
+    assert first.keys() == control.keys()
+    assert first["memory_activations"] is None
+    assert "memory" not in first
