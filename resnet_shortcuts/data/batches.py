@@ -92,20 +92,22 @@ class TrainBatches:
             if drawn is None:
                 x = augment.centre_crop(x, self.resolution)
             else:
-                x = self._augmented(x, torch.from_numpy(drawn[samples]).to(self.device))
+                x = self._augmented(x, torch.from_numpy(drawn[samples]))
             yield x.permute(0, 3, 1, 2), self._labels[torch.from_numpy(chosen)].to(self.device)
 
     def _augmented(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        size = self.resolution
+        """``u`` (B, DRAWS) stays on the processor: what is derived from it is exact in float64, and not every device
+        has that."""
+        size, device = self.resolution, self.device
+        mirrored = (u[:, 2] < 0.5).to(device) if "flip" in self.augment else None
         if "random-resized-crop" in self.augment:
-            x = augment.random_resized_crop(x, size, u[:, 3:7].float())
-            return augment.flip(x, u[:, 2] < 0.5) if "flip" in self.augment else x
-        mirrored = u[:, 2] < 0.5 if "flip" in self.augment else None
+            x = augment.random_resized_crop(x, size, u[:, 3:7].float().to(device))
+            return x if mirrored is None else augment.flip(x, mirrored)
         if "crop" in self.augment:
             x = augment.pad(x, size // 8) if x.shape[1] == size else x
-            top, left = (u[:, :2] * (x.shape[1] - size + 1)).long().unbind(1)
+            top, left = (u[:, :2] * (x.shape[1] - size + 1)).long().to(device).unbind(1)
         else:
-            top = left = torch.full((len(x),), (x.shape[1] - size) // 2, device=self.device)
+            top = left = torch.full((len(x),), (x.shape[1] - size) // 2, device=device)
         return augment.crop(x, size, top, left, mirrored)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -298,6 +299,16 @@ def test_a_broken_download_is_taken_up_where_it_stopped(root, tmp_path, monkeypa
         start = int(server.asked[1][1][6:-1])
         assert 0 < start <= len(PYTHON) // 2
     assert not list((tmp_path / "cache" / "downloads").glob("*.part"))
+
+
+def test_fault_28_of_two_downloads_at_once_one_waits_for_the_other(tmp_path):
+    with files.serving(PYTHON) as server, ThreadPoolExecutor(4) as threads:
+        address = server.address("good")
+        jobs = [
+            threads.submit(download.fetch, (cifar10.PYTHON,), [address], tmp_path / "downloads", None) for _ in range(4)
+        ]
+        assert {job.result().read_bytes() for job in jobs} == {PYTHON}
+        assert len(server.asked) == 1
 
 
 def test_leftovers_of_another_file_do_not_spoil_a_download(root, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from PIL import Image
 
 from resnet_shortcuts.data import cache as store
 from resnet_shortcuts.data.dataset import load
-from resnet_shortcuts.data.prepare import describe, prepare
-from resnet_shortcuts.data.spec import DataSpec
+from resnet_shortcuts.data.prepare import _FIND, describe, prepare
+from resnet_shortcuts.data.spec import SOURCES, DataSpec
 from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
 
 from .conftest import noise, seed_of, write_image
@@ -252,6 +253,35 @@ def test_too_little_space_is_told_before_decoding(image_folder, tmp_path, monkey
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(EnvironmentFault, match="disk full"):
         decode(image_folder, tmp_path)
+
+
+def test_a_file_that_cannot_grow_leaves_nothing_behind(image_folder, tmp_path):
+    (tmp_path / "cache" / "data").mkdir(parents=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match="file too large"):
+            decode(image_folder, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [path for path in (tmp_path / "cache" / "data").iterdir() if path.suffix != ".lock"]
+
+
+def test_large_sets_are_hashed_only_where_a_time_changed(image_folder, tmp_path, monkeypatch):
+    folder = decode(image_folder, tmp_path)
+    hashed = []
+    true_hash = store.array_hash
+    monkeypatch.setattr(store, "_HASH_ALWAYS", 0)
+    monkeypatch.setattr(store, "array_hash", lambda array: hashed.append(1) or true_hash(array))
+    assert store.is_sound(folder)
+    assert not hashed
+    os.utime(folder / "train.images.npy")
+    assert store.is_sound(folder)
+    assert len(hashed) == 4
+
+
+def test_every_source_that_a_config_may_name_can_be_found():
+    assert set(_FIND) == set(SOURCES)
 
 
 def test_describe_refuses_another_folder(tmp_path):

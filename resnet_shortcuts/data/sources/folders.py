@@ -111,7 +111,7 @@ def _images(root: Path, relative: str) -> Iterator[Listed]:
         if stat.S_ISDIR(info.st_mode):
             yield from _images(root, path)
             continue
-        suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a Path each takes longer than the rest
+        suffix = entry.name[entry.name.rfind(".") :].lower()
         if suffix in _NO_IMAGES:
             continue
         if not stat.S_ISREG(info.st_mode) or suffix not in pictures.SUFFIXES:
