@@ -26,6 +26,8 @@ def plan(
 
     chosen = chosen_format(format_, None, {".json": "json"}, "table")
     study = open_study(load_config(config, overrides or []), data_root, lambda *_: None)
+    if study.warning:
+        say(f"warning: {study.warning}")
     experiment = Experiment(results, study.config.name)
     rows = network_counts(study)
     for row in rows:

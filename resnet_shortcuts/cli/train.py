@@ -42,6 +42,8 @@ def train(
     from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study
 
     study = open_study(loaded, data_root, StageProgress())
+    if study.warning:
+        say(f"warning: {study.warning}")
     side_by_side = jobs_of(study, jobs)
     to_do = [run for run in study.plan.runs if not Experiment(results, loaded.name).finished(run.run_id)]
     if to_do:

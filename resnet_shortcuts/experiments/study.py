@@ -35,6 +35,7 @@ class Study:
     train_images: int
     test_images: int
     validation_images: int
+    warning: str | None = None
 
     @property
     def steps(self) -> int:
@@ -88,6 +89,7 @@ def open_study(config: Config, data_root: Path | None, progress: Progress | None
         train_images=len(dataset.train),
         test_images=len(dataset.test),
         validation_images=0 if dataset.validation is None else len(dataset.validation),
+        warning=machine.precision_warning(config.run.precision, device),
     )
 
 
