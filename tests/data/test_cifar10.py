@@ -214,6 +214,9 @@ def test_fault_26_labels_out_of_range_and_wrong_counts_are_named(root, tmp_path)
     path.write_bytes(good[:3073] + b"\x0a" + good[3074:])
     with pytest.raises(DataError, match=r"label 10 out of range 0\.\.9: .*data_batch_2\.bin"):
         decode(root, tmp_path)
+    path.write_bytes(good[:3073] + b"\x09" + good[3074:])
+    with pytest.raises(DataError, match="training labels are not the same number of each class"):
+        decode(root, tmp_path)
     path.write_bytes(good[3073:])
     with pytest.raises(DataError, match=r"58,387 bytes instead of 61,460"):
         decode(root, tmp_path)

@@ -117,7 +117,7 @@ def _open(copies: list[Copy], downloads: Path, progress: Progress | None) -> Con
     problems = []
     for copy in copies:
         try:
-            return _contents(copy.read())
+            return _contents(copy)
         except DataError as error:
             problems.append(error)
     damaged = [copy.path for copy in copies if copy.path.parent == downloads]
@@ -126,12 +126,16 @@ def _open(copies: list[Copy], downloads: Path, progress: Progress | None) -> Con
     for path in damaged:
         path.replace(path.with_name(f"{path.name}.damaged"))
     fetched = fetch(downloads, downloads, progress)
-    return _contents(next(copy for copy in copies_in(downloads) if copy.path == fetched).read())
+    return _contents(next(copy for copy in copies_in(downloads) if copy.path == fetched))
 
 
-def _contents(batches: Batches) -> Contents:
+def _contents(copy: Copy) -> Contents:
+    batches = copy.read()
     train = [batches[name] for name in PICKLED if name != "test_batch"]
     images, labels = (np.concatenate(arrays) for arrays in zip(*train, strict=True))
+    for part, given in (("training", labels), ("test", batches["test_batch"][1])):
+        if (np.bincount(given, minlength=len(CLASSES)) != len(given) // len(CLASSES)).any():
+            raise DataError(f"{part} labels are not the same number of each class", str(copy.path), _AGAIN)
     return Contents(CLASSES, from_array(images, labels), from_array(*batches["test_batch"]))
 
 
