@@ -73,7 +73,7 @@ def fetch(archives: Sequence[Archive], addresses: Sequence[str], folder: Path, p
             except OSError as error:  # requests' errors are OSErrors; a full disk is an EnvironmentFault
                 reasons.append(f"{urlsplit(address).hostname}: {_reason(error)}")
     raise DataError(
-        f"cannot download {archives[0].name} ({"; ".join(dict.fromkeys(reasons))})",
+        f"cannot download {archives[0].name} ({'; '.join(dict.fromkeys(reasons))})",
         str(folder),
         f"put {' or '.join(map(str, archives))} there or under the data root, or set the address of a copy",
     )
