@@ -31,7 +31,9 @@ _FIND: dict[str, Find] = {
 def cache_folder() -> Path:
     """RSC_CACHE, or the platform's cache folder."""
     named = os.environ.get("RSC_CACHE")
-    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("resnet-shortcuts"))
+    if not named:
+        return Path(platformdirs.user_cache_dir("resnet-shortcuts"))
+    return Path(os.path.expanduser(named))  # noqa: PTH111 - Path.expanduser raises where there is no such user
 
 
 def prepare(spec: DataSpec, *, data_root: Path | None, cache: Path, progress: Progress | None = None) -> Path:

@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from resnet_shortcuts.data.spec import DataSpec
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -49,6 +53,15 @@ class Source:
     stamp: str
     where: str
     open: Callable[[], Contents]
+
+
+def base_folder(spec: DataSpec, data_root: Path | None) -> Path | None:
+    """Where to look: ``spec.root``, if relative then below the data root or the working directory; else the data
+    root."""
+    if spec.root is None:
+        return data_root
+    named = os.path.expanduser(spec.root)  # noqa: PTH111 - Path.expanduser raises where there is no such user
+    return (data_root or Path()) / named
 
 
 def digest(value: Any) -> str:

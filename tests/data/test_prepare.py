@@ -188,6 +188,14 @@ def test_missing_folders_say_what_to_do(tmp_path):
     assert not (tmp_path / "cache" / "data").exists()
 
 
+@pytest.mark.parametrize("source", sorted(set(SOURCES) - {"digits"}))
+def test_a_root_that_cannot_be_a_path_is_named(tmp_path, source, monkeypatch):
+    monkeypatch.setattr("resnet_shortcuts.data.sources.cifar10.ADDRESSES", ())
+    for root in ("x" * 300, "~nobody-of-this-name/x", __file__):
+        with pytest.raises(DataError):
+            prepare(DataSpec(source=source, root=root), data_root=None, cache=tmp_path)
+
+
 def test_sizes_beyond_the_data_are_usage_errors(image_folder, tmp_path):
     for wrong, told in (
         ({"train_size": 19}, "data.train_size 19 is more than the data: .*18 training and 9 test.*at most 18"),

@@ -39,6 +39,7 @@ def test_it_can_be_hashed_and_written_down():
         ({"source": "imagenet", "classes": ["n1", "n1"]}, "twice"),
         ({"source": "image-folder", "root": ""}, "root"),
         ({"source": "image-folder", "root": "a\0b"}, "NUL"),
+        ({"source": "image-folder", "root": "a\ud800b"}, "root"),
         ({"root": "/data"}, "embedded"),
     ],
 )

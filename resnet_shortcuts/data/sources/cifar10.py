@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_shortcuts.data.source import Contents, Images, Labels, Progress, Source, digest, from_array
+from resnet_shortcuts.data.source import Contents, Images, Labels, Progress, Source, base_folder, digest, from_array
 from resnet_shortcuts.data.sources import batch_file, download
 from resnet_shortcuts.data.sources.archive import read_members
 from resnet_shortcuts.data.sources.download import Archive
@@ -66,9 +66,8 @@ class Copy:
 def find(spec: DataSpec, data_root: Path | None, cache: Path, progress: Progress | None) -> Source:
     """A copy under ``spec.root``, the data root or the cache; else a download into the cache."""
     downloads = cache / "downloads"
-    places = [downloads]
-    if spec.root is not None or data_root is not None:
-        places.insert(0, (data_root or Path()) / Path(spec.root or "").expanduser())
+    base = base_folder(spec, data_root)
+    places = [downloads] if base is None else [base, downloads]
     try:
         copies = [copy for place in places for copy in copies_in(place)]
         if not copies:

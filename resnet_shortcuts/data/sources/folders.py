@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from resnet_shortcuts.data.source import Contents, Images, Part, Progress, Source, digest
+from resnet_shortcuts.data.source import Contents, Images, Part, Progress, Source, base_folder, digest
 from resnet_shortcuts.data.sources import pictures
 from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.errors import DataError, UsageError
@@ -53,16 +53,18 @@ def root_folder(spec: DataSpec, data_root: Path | None, *candidates: str, get: s
 
     Raises DataError; ``get`` tells where the data can be had.
     """
-    base = data_root or Path()
-    if spec.root is not None:
-        base = base / Path(spec.root).expanduser()
-    elif data_root is None:
+    base = base_folder(spec, data_root)
+    if base is None:
         todo = f"set data.root, --data-root or RSC_DATA_ROOT to the folder{get}"
         raise DataError(f"no folder given for {spec.source}", "data.root", todo)
-    for folder in [base, *(base / name for name in candidates)]:
-        if (folder / "train").is_dir():
-            return folder.resolve()
-    if not base.exists():
+    try:
+        for folder in [base, *(base / name for name in candidates)]:
+            if (folder / "train").is_dir():
+                return folder.resolve()
+        exists = base.exists()
+    except OSError as error:  # a name too long, a folder closed to us
+        raise _unreadable(base, error) from error
+    if not exists:
         raise DataError(
             "no such folder", str(base), f"set data.root or --data-root to the folder that holds train/{get}"
         )
