@@ -18,6 +18,7 @@ from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair
 
 TRUE, FALSE, NOT_SETTLED = "true", "false", "not settled"
 A, B, C, ASKER, AVG, ANSWER = "stride-pad", "projection", "projection-all", "max-pad", "avg-pad", "avg-duplicate"
+CLAIMED = (A, ASKER, AVG)  # whose properties the claims need from `rsc verify`
 MUCH_TIME = 0.05
 _VERIFY = "rsc verify"
 _COST = "run: rsc cost --measure, or train with cost.measure"

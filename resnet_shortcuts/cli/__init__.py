@@ -5,13 +5,21 @@ import traceback
 from typing import NoReturn
 
 import typer
+from typer.models import CommandInfo
 
-from resnet_shortcuts.cli import catalogue, compare, cost, doctor, plan, runs, train
+from resnet_shortcuts.cli import catalogue, compare, cost, doctor, plan, runs, train, verify
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.errors import Exit, RscError
 from resnet_shortcuts.names import did_you_mean
 
-COMMANDS = (train, plan, compare, runs, cost, catalogue, doctor)
+
+def _module_of(command: CommandInfo) -> str:
+    return command.callback.__module__ if command.callback else ""
+
+
+# Importing a command's module registers it; help lists them in this order.
+_MODULES = (train, compare, plan, runs, catalogue, verify, cost, doctor)
+app.registered_commands.sort(key=lambda command: [module.__name__ for module in _MODULES].index(_module_of(command)))
 
 # The base of every error of Typer's command-line parser, under whatever Click this Typer brings.
 _ParserError: type[Exception] = typer.BadParameter.__mro__[1]

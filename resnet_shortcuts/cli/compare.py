@@ -1,7 +1,8 @@
-"""``rsc compare``: reads stored runs and shows what they say. Never trains."""
+"""``rsc compare`` and ``rsc report``: read stored runs and show what they say. Never train."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,36 +12,104 @@ from resnet_shortcuts.cli.output import chosen_format, deliver, say
 from resnet_shortcuts.errors import Exit
 
 if TYPE_CHECKING:
+    from resnet_shortcuts.analysis.claims import Claim
+    from resnet_shortcuts.analysis.verdicts import Verdicts
     from resnet_shortcuts.experiments.store import Experiment
+
+Experiments = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME|DIR]...", help="Experiments; without any, the newest.")
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(help="Points of accuracy that count as equal.", show_default="config, else 0.2", min=1e-6, max=100),
+]
 
 
 @app.command()
 def compare(
-    experiments: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME|DIR]...", help="Experiments; without any, the newest.")
-    ] = None,
+    experiments: Experiments = None,
     baseline: Baseline = None,
+    margin: Margin = None,
+    claims: Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims too.")] = False,
     format_: Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")] = None,
     output: Output = None,
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
-    """Compare the strategies of one or more experiments: accuracy over seeds, and what each costs."""
-    from resnet_shortcuts.analysis.merge import merge
-    from resnet_shortcuts.analysis.read import read_experiment
+    """Compare strategies: accuracy over seeds, which differences are real, and what each strategy costs."""
     from resnet_shortcuts.analysis.render import EXTENSIONS
-    from resnet_shortcuts.cli.tables import render_comparison
+    from resnet_shortcuts.cli.tables import comparison_as
 
     chosen = chosen_format(format_, output, EXTENSIONS, "table")
-    read = [read_experiment(experiment) for experiment in find_experiments(results, experiments or [])]
-    record, notes = merge(read)
-    deliver(render_comparison(record, chosen, to_screen=output is None, notes=notes), output)
-    for problem in record.damaged:
-        say(f"error: {problem}")
-    return Exit.INTEGRITY if record.damaged else Exit.OK
+    verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin)
+    said = judge_claims_of(verdicts) if claims else []
+    deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=said), output)
+    return _damage(verdicts)
 
 
-def find_experiments(results: Path, names: list[str]) -> list["Experiment"]:
+@app.command()
+def report(
+    experiments: Experiments = None,
+    baseline: Baseline = None,
+    margin: Margin = None,
+    output: Output = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    results: Results = DEFAULT_RESULTS,
+    debug: Debug = False,
+) -> int:
+    """Write one self-contained HTML file, and every figure as SVG, PNG and PDF beside it."""
+    from resnet_shortcuts.analysis.figures import figure_files, figures
+    from resnet_shortcuts.analysis.published import published
+    from resnet_shortcuts.analysis.report import report_html
+    from resnet_shortcuts.durable import write_file
+
+    chosen_format(None, output, {".html": "html", ".htm": "html"}, "html")
+    found = find_experiments(results, experiments or [])
+    verdicts, notes = judged(found, baseline, margin)
+    target = output or found[0].folder / "report.html"
+    drawings = figures(verdicts)
+    text = report_html(
+        verdicts,
+        notes=notes,
+        claims=judge_claims_of(verdicts),
+        publications=published(verdicts.record),
+        drawings=drawings,
+        command=" ".join(["rsc report", *(experiments or [found[0].name])]),
+    )
+    write_file(target, text.encode())
+    folder = target.parent / f"{target.stem}-figures"
+    for name, content in figure_files(drawings):
+        write_file(folder / name, content)
+    say(f"wrote {target} and {len(drawings)} figures in {folder}")
+    if open_:
+        import webbrowser
+
+        if not webbrowser.open(target.absolute().as_uri()):
+            say(f"no browser could be opened: open {target} yourself")
+    return _damage(verdicts)
+
+
+def judged(found: "list[Experiment]", baseline: str | None, margin: float | None) -> "tuple[Verdicts, list[str]]":
+    """The verdicts on one or more experiments, and the notes that must be shown with them."""
+    from resnet_shortcuts.analysis.merge import merge
+    from resnet_shortcuts.analysis.read import read_experiment
+    from resnet_shortcuts.analysis.verdicts import judge
+
+    record, notes = merge([read_experiment(experiment) for experiment in found])
+    return judge(record, baseline, margin), notes
+
+
+def judge_claims_of(verdicts: "Verdicts") -> "list[Claim]":
+    """The question's claims, judged from runs, costs and what ``rsc verify`` measures (imports torch)."""
+    from resnet_shortcuts.analysis.claims import CLAIMED, judge_claims
+    from resnet_shortcuts.models.verify import verify
+
+    say("measuring the claimed properties")
+    rows: list[dict[str, Any]] = verify(CLAIMED)
+    return judge_claims(verdicts.record, rows, verdicts.margin)
+
+
+def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     """The experiments of these names or folders; the newest without any. Raises UsageError with the nearest name."""
     from resnet_shortcuts.experiments.store import Experiment
 
@@ -54,3 +123,9 @@ def find_experiments(results: Path, names: list[str]) -> list["Experiment"]:
         else:
             found.append(Experiment.open(results, name))
     return found
+
+
+def _damage(verdicts: "Verdicts") -> int:
+    for problem in verdicts.record.damaged:
+        print(f"error: {problem}", file=sys.stderr)
+    return Exit.INTEGRITY if verdicts.record.damaged else Exit.OK

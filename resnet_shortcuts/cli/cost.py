@@ -10,7 +10,7 @@ from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Output, Override, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
 from resnet_shortcuts.cli.progress import StageProgress
-from resnet_shortcuts.cli.tables import render_tables
+from resnet_shortcuts.cli.tables import tables_as
 from resnet_shortcuts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -151,4 +151,4 @@ def _show(report: "CostReport", chosen: str, output: Path | None) -> None:
     if chosen == "json":
         deliver(cost_json(report), output)
     else:
-        deliver(render_tables(cost_tables(report), chosen, to_screen=output is None), output)
+        deliver(tables_as(cost_tables(report), chosen, to_screen=output is None), output)

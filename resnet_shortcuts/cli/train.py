@@ -85,12 +85,13 @@ def _measure(study: "Study", experiment: "Experiment") -> None:
 
 
 def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int:
-    from resnet_shortcuts.analysis.read import read_experiment
-    from resnet_shortcuts.cli.tables import render_comparison, write_tables
+    from resnet_shortcuts.cli.compare import judged
+    from resnet_shortcuts.cli.tables import comparison_as, write_tables
 
-    record = read_experiment(experiment)
-    write_tables(record, experiment.folder)
-    deliver(render_comparison(record, "table", to_screen=True), None)
+    verdicts, _ = judged([experiment], None, None)
+    record = verdicts.record
+    write_tables(verdicts, experiment.folder)
+    deliver(comparison_as(verdicts, "table", to_screen=True), None)
     labels = {run.run_id: f"{run.network} {run.shortcut} seed {run.seed}" for run in study.plan.runs}
     for kind, runs in (("failed", summary.failed), ("diverged", summary.diverged), ("damaged", summary.damaged)):
         for run_id, reason in runs.items():
