@@ -177,7 +177,9 @@ class Session:
 
         before = time.monotonic()
         about = {"environment": self.environment, "elapsed_seconds": self._elapsed(), "resumed": self.resumed}
-        checkpoints.save(self.work, self.run_id, capture(), about)
+        state = capture()
+        if state is not None:
+            checkpoints.save(self.work, self.run_id, state, about)
         self.saved = time.monotonic()
         self.last_save_took = self.saved - before
 

@@ -24,7 +24,7 @@ from resnet_shortcuts.training.spec import TrainSpec, learning_rate, total_steps
 from resnet_shortcuts.training.state import Progress, digest, momentum_of, render, restore
 
 CHECK_EVERY = 50
-Capture = Callable[[], dict[str, bytes]]
+Capture = Callable[[], dict[str, bytes] | None]
 AfterStep = Callable[[Progress, Capture], None]
 
 
@@ -68,7 +68,8 @@ def train(
     """Train ``model`` in place and evaluate it after the last epoch.
 
     ``start`` is a state to go on from (``training.state``). ``after_step(progress, capture)`` is called after each
-    step and each epoch; ``capture()`` renders the state at that moment; what it raises ends the training.
+    step and each epoch; ``capture()`` renders the state at that moment (None if it is not finite and so not worth
+    keeping); what it raises ends the training.
     ``evaluate_every`` is in epochs (0: at the end only). Raises IntegrityError if ``start`` is of another network.
     """
     device = torch.device(device)
@@ -200,9 +201,12 @@ class _Run:
     def _accuracy(self, split: Split) -> float:
         return _percent_equal(self.predict(split), split.labels)
 
-    def capture(self) -> dict[str, bytes]:
-        """The state as bytes. Raises Diverged rather than capture one that is beyond saving."""
+    def capture(self) -> dict[str, bytes] | None:
+        """The state as bytes; None where a weight is not finite (the next loss will tell). Raises Diverged."""
         self._look_at_sums()
+        floats = [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
+        if not torch.stack([tensor.isfinite().all() for tensor in floats]).all().item():
+            return None
         return render(self.model, self.optimizer, self.progress)
 
     def resume(self, start: dict[str, bytes]) -> None:

@@ -1,0 +1,123 @@
+"""The recipe against torch's own schedulers, and what it refuses."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from resnet_shortcuts.training.spec import TrainSpec, learning_rate, total_steps
+
+
+def torch_rates(make, lr, steps):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    scheduler = make(optimizer)
+    rates = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(steps):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("schedule", "make"),
+    [
+        (
+            {"kind": "step", "milestones": [0.5, 0.75]},
+            lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [50, 75], gamma=0.1),
+        ),
+        (
+            {"kind": "step", "milestones": [7, 31, 90], "gamma": 0.5},
+            lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [7, 31, 90], gamma=0.5),
+        ),
+        ({"kind": "cosine"}, lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 100)),
+        (
+            {"kind": "one-cycle"},
+            lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.2, total_steps=100, cycle_momentum=False),
+        ),
+        ({"kind": "constant"}, lambda o: torch.optim.lr_scheduler.ConstantLR(o, factor=1.0)),
+    ],
+)
+@pytest.mark.parametrize("total", [100])
+def test_the_rate_equals_torchs_schedulers(schedule, make, total):
+    spec = TrainSpec(iterations=total, lr=0.2, schedule=schedule)
+    ours = [learning_rate(spec, step, total) for step in range(total)]
+    assert ours == pytest.approx(torch_rates(make, 0.2, total), rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["step", "cosine", "one-cycle", "constant"])
+@pytest.mark.parametrize("total", [1, 2, 3, 4, 7])
+def test_short_runs_have_a_finite_positive_rate_at_every_step(kind, total):
+    spec = TrainSpec(iterations=total, schedule={"kind": kind, "milestones": [0.5, 0.75]})
+    for step in range(total):
+        rate = learning_rate(spec, step, total)
+        assert math.isfinite(rate)
+        assert 0 < rate <= spec.lr
+
+
+def test_warm_up_holds_its_rate_and_then_gives_way():
+    spec = TrainSpec(epochs=10, lr=0.1, schedule={"warmup_iterations": 4, "warmup_lr": 0.01})
+    rates = [learning_rate(spec, step, 20) for step in range(20)]
+    assert rates[:4] == [0.01] * 4
+    assert rates[4:10] == [0.1] * 6
+
+
+def test_epochs_and_iterations_count_steps():
+    assert total_steps(TrainSpec(epochs=3), 7) == 21
+    assert total_steps(TrainSpec(iterations=5), 7) == 5
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {},
+        {"epochs": 1, "iterations": 1},
+        {"epochs": -1},
+        {"epochs": 0},
+        {"epochs": True},
+        {"epochs": "3"},
+        {"epochs": 1.5},
+        {"epochs": 1, "batch_size": 0},
+        {"epochs": 1, "lr": math.nan},
+        {"epochs": 1, "lr": math.inf},
+        {"epochs": 1, "lr": -0.1},
+        {"epochs": 1, "lr": "fast"},
+        {"epochs": 1, "lr": True},
+        {"epochs": 1, "momentum": 1.0},
+        {"epochs": 1, "momentum": 0.0, "nesterov": True},
+        {"epochs": 1, "nesterov": 1},
+        {"epochs": 1, "weight_decay": -1e-4},
+        {"epochs": 1, "label_smoothing": 1},
+        {"epochs": 1, "learning_rate": 0.1},
+        {"epochs": 1, "schedule": {"kind": "steps"}},
+        {"epochs": 1, "schedule": {"milestones": [0.5, 10]}},
+        {"epochs": 1, "schedule": {"milestones": [0.75, 0.5]}},
+        {"epochs": 1, "schedule": {"milestones": [1.5]}},
+        {"epochs": 1, "schedule": {"milestones": [0]}},
+        {"epochs": 1, "schedule": {"milestones": [True]}},
+        {"epochs": 1, "schedule": {"gamma": 0}},
+        {"epochs": 1, "schedule": {"warmup_iterations": -1}},
+        {"iterations": 100, "schedule": {"milestones": [50, 100]}},
+    ],
+)
+def test_fault_10_values_out_of_range_are_refused(bad):
+    with pytest.raises(ValidationError):
+        TrainSpec.model_validate(bad)
+
+
+def test_an_integer_serves_as_a_rate_and_lists_become_tuples():
+    spec = TrainSpec.model_validate({"epochs": 1, "lr": 1, "schedule": {"milestones": [0.5]}})
+    assert spec.lr == 1.0
+    assert spec.schedule.milestones == (0.5,)
+    hash(spec)
+
+
+def test_keys_that_a_schedule_ignores_do_not_change_what_is_hashed():
+    one = TrainSpec(epochs=1, schedule={"kind": "cosine", "milestones": [0.1]})
+    other = TrainSpec(epochs=1, schedule={"kind": "cosine"})
+    assert one.identity() == other.identity()
+    assert one.identity() != TrainSpec(epochs=1, schedule={"kind": "constant"}).identity()
