@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_shortcuts.analysis.merge import merge
@@ -16,6 +16,8 @@ from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regi
 from resnet_shortcuts.analysis.render import csv_text, json_text, latex, markdown, terminal
 from resnet_shortcuts.analysis.summary import compare_table, rows, terminal_view
 from resnet_shortcuts.errors import UsageError
+
+unhurried = settings(deadline=None, max_examples=60)  # the machine is shared
 
 KEYS = [
     "network", "shortcut", "runs", "failed", "accuracy_mean", "accuracy_sd", "parameters", "multiply_adds",
@@ -141,6 +143,7 @@ def test_a_run_in_two_experiments_counts_once_and_the_finished_one_wins() -> Non
     assert merged.missing == [(NET, "C", 1), (NET, "D", 0)]
 
 
+@unhurried
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=30))
 def test_mean_and_sd_equal_numpy(values: list[float]) -> None:
     runs = [RunRecord(NET, "A", seed, test_accuracy=value) for seed, value in enumerate(values)]

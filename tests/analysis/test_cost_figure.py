@@ -3,16 +3,19 @@
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_shortcuts.analysis.costfigure import cost_figure
 from resnet_shortcuts.analysis.drawing import looks, pareto
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
 
+unhurried = settings(deadline=None, max_examples=60)  # the machine is shared
+
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
 
 
+@unhurried
 @given(POINTS)
 def test_pareto_front_is_what_no_other_point_beats(points: list[tuple[int, int]]) -> None:
     front = pareto([x for x, _ in points], [y for _, y in points])

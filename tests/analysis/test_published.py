@@ -1,0 +1,78 @@
+"""Published figures stand beside ours only where everything fits, and the data file says what the papers say."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from resnet_shortcuts.analysis.published import data, published
+from resnet_shortcuts.analysis.records import ExperimentRecord, Regime
+from resnet_shortcuts.training.spec import TrainSpec
+from tests.analysis.made import of_accuracies
+
+RECIPE: dict[str, Any] = {
+    "iterations": 64_000, "batch_size": 128, "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4,
+    "schedule": {"kind": "step", "milestones": [0.5, 0.75], "gamma": 0.1},
+}  # fmt: skip
+
+
+def record(network: str = "cifar-resnet-20", recipe: dict[str, Any] | None = None, **changes: Any) -> ExperimentRecord:
+    identity = TrainSpec.model_validate(recipe or RECIPE).identity()
+    regime = Regime(
+        "cifar10", 50_000, 10_000, iterations=64_000, batch_size=128, augment=("crop", "flip"), normalize="pixel",
+        resolution=32, recipe=identity,
+    )  # fmt: skip
+    return of_accuracies({"stride-pad": [91.0]}, network, regime=dataclasses.replace(regime, **changes))
+
+
+def from_paper(found: ExperimentRecord, year: str) -> list[tuple[str, str]]:
+    return [(one.figure, one.reason) for one in published(found) if one.source.startswith(f"He et al. {year}")]
+
+
+def test_the_papers_own_recipe_fits_and_its_figure_is_shown() -> None:
+    assert from_paper(record(), "2015") == [("8.75 (best)", "")]
+
+
+def test_he_2016_fits_with_its_warm_up_alone() -> None:
+    warm = {**RECIPE, "schedule": {**RECIPE["schedule"], "warmup_iterations": 400, "warmup_lr": 0.01}}
+    assert from_paper(record("cifar-resnet-110", warm), "2016") == [("6.61 (median of 5)", "")]
+    ((figure, reason),) = from_paper(record("cifar-resnet-110"), "2016")
+    assert figure == ""
+    assert "schedule.warmup_iterations: 400 there, none here" in reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"source": "image-folder"}, "data: cifar10 there, image-folder here"),
+        ({"train_images": 5_000}, "train_size: 50,000 there, 5,000 here"),
+        ({"augment": ("crop",)}, "augmentation: crop+flip there, crop here"),
+        ({"normalize": "channel"}, "normalisation: pixel there, channel here"),
+    ],
+)
+def test_what_does_not_fit_is_the_reason(changes: dict[str, Any], reason: str) -> None:
+    assert from_paper(record(**changes), "2015") == [("", reason)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [("lr", 0.05, "lr: 0.1 there, 0.05 here"), ("nesterov", True, "nesterov: False there, True here")],
+)
+def test_another_recipe_does_not_fit(key: str, value: object, words: str) -> None:
+    ((figure, reason),) = from_paper(record(recipe={**RECIPE, key: value}), "2015")
+    assert (figure, reason) == ("", words)
+
+
+def test_figures_by_the_best_test_epoch_never_stand_beside_the_last() -> None:
+    others = [one for one in published(record()) if not one.source.startswith("He et al.")]
+    assert len(others) == 2
+    assert all(one.figure == "" and "best test epoch there" in one.reason for one in others)
+
+
+def test_every_row_has_its_source_and_protocol_and_no_wrong_copy_is_in() -> None:
+    rows = [(entry, row) for entry in data()["sets"] for row in entry["rows"]]
+    assert all(entry["source"] and entry["protocol"] and entry["statistic"] for entry, _ in rows)
+    known = {(row["network"], row["shortcut"], row["error"]) for _, row in rows}
+    assert ("cifar-resnet-110", "projection-all-nobn", 12.22) in known
+    assert not {6.91, 7.17} & {row["error"] for entry, row in rows if "2016" in entry["source"]}
+    assert not any(row["shortcut"] == "plain" and row["error"] for entry, row in rows if "Table 6" in entry["source"])

@@ -1,0 +1,159 @@
+"""The report as a file and in a real browser: self-contained, sortable by mouse and keys, no error, at any width."""
+
+import os
+import re
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resnet_shortcuts.analysis.claims import judge_claims
+from resnet_shortcuts.analysis.figures import figure_files, figures
+from resnet_shortcuts.analysis.published import published
+from resnet_shortcuts.analysis.report import report_html
+from resnet_shortcuts.analysis.verdicts import judge
+from tests.analysis import browser
+from tests.analysis.made import of_accuracies, whole
+
+NETWORKS = ("cifar-resnet-20", "cifar-resnet-56")
+ENTER, SPACE = "\ue007", " "
+needs_browser = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = whole(NETWORKS)
+    html = report_html(judge(made), claims=judge_claims(made), publications=published(made), command="rsc report made")
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def desk(page: Path) -> Iterator[browser.Browser]:
+    with browser.browser(1280) as opened:
+        opened.open(page)
+        yield opened
+
+
+def test_needs_nothing_else_and_stays_small(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(text.encode()) < 3_000_000
+    assert not re.search(
+        r"""(?:src|href|action)=["']?(?!#|data:)[^"'\s>]*[:/]""", re.sub(r"xlink:href|xmlns\S*", "", text)
+    )
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert "default-src 'none'" in text
+
+
+def test_every_figure_has_words_and_every_id_is_its_own(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg ") == text.count('role="img"') == text.count("<figcaption>") > 8
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_question_and_answer_come_before_claims_before_verdicts_before_figures(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    places = [text.index(f'id="{name}"') for name in ("answer", "claims", "verdicts", "figures", "costs", "method")]
+    assert places == sorted(places)
+    assert "rsc report made" in text
+    assert "rsc train --config" in text
+
+
+def test_what_users_name_is_escaped() -> None:
+    made = of_accuracies({"<script>alert(1)</script>": [90.0, 91.0, 92.0], "A&B": [91.0, 91.5, 90.0]}, name="<b>")
+    html = report_html(judge(made))
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html
+
+
+@pytest.mark.parametrize("accuracies", [{"A": [90.0]}, {"A": [None, None]}, {"A": [90.0], "x": [None]}])
+def test_a_poor_experiment_still_gives_a_report(accuracies: dict[str, list[float | None]]) -> None:
+    assert "</html>" in report_html(judge(of_accuracies(accuracies)))
+
+
+def test_every_figure_comes_as_svg_png_and_pdf() -> None:
+    files = dict(figure_files(figures(judge(whole(seeds=3, names=("stride-pad", "max-pad"))))))
+    assert {name.rpartition(".")[2] for name in files} == {"svg", "png", "pdf"}
+    names = {name.rpartition(".")[0] for name in files}
+    assert {"accuracy", "differences", "cost-step-ms", "cost-parameters", "curves-cifar-resnet-20"} <= names
+    starts = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
+    assert all(content.startswith(starts[name.rpartition(".")[2]]) for name, content in files.items())
+
+
+def column(opened: browser.Browser, index: int) -> list[str]:
+    script = (
+        "return [...document.querySelectorAll('#t-costs tbody tr')].map(row => row.cells[arguments[0]].dataset.sort)"
+    )
+    return list(opened.run(script, index))
+
+
+@needs_browser
+def test_no_console_error_with_the_network_off(desk: browser.Browser) -> None:
+    assert desk.console() == []
+    assert desk.run("return performance.getEntriesByType('resource').length") == 0
+
+
+@needs_browser
+def test_tables_are_sorted_by_mouse_both_ways(desk: browser.Browser) -> None:
+    head = "#t-costs thead th:nth-child(5)"
+    desk.click(f"{head} button")
+    rising = [float(value) for value in column(desk, 4)]
+    assert rising == sorted(rising)
+    assert desk.run("return document.querySelector(arguments[0]).getAttribute('aria-sort')", head) == "ascending"
+    desk.click(f"{head} button")
+    assert [float(value) for value in column(desk, 4)] == rising[::-1]
+    assert desk.run("return document.querySelector(arguments[0]).getAttribute('aria-sort')", head) == "descending"
+
+
+@needs_browser
+@pytest.mark.parametrize("key", [ENTER, SPACE])
+def test_tables_are_sorted_by_keys(desk: browser.Browser, key: str) -> None:
+    desk.run("document.querySelector('#t-costs thead th:nth-child(2)').setAttribute('aria-sort', 'none')")
+    desk.press("#t-costs thead th:nth-child(2) button", key)
+    names = column(desk, 1)
+    assert names == sorted(names)
+
+
+@needs_browser
+def test_what_is_not_known_stays_last(desk: browser.Browser) -> None:
+    script = "return [...document.querySelectorAll('#t-verdict-2 tbody tr')].map(row => row.cells[5].dataset.sort)"
+    for _ in range(2):
+        desk.click("#t-verdict-2 thead th:nth-child(6) button")
+        assert desk.run(script)[-1] == ""
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "dark"), [(1280, True), (390, False), (390, True)])
+def test_nothing_runs_over_the_edge_of_the_screen(page: Path, width: int, dark: bool) -> None:
+    with browser.browser(width, 844, dark=dark) as opened:
+        opened.open(page)
+        assert opened.run("return innerWidth") == width
+        assert opened.run("return document.documentElement.scrollWidth") <= width
+        assert opened.run("return matchMedia('(prefers-color-scheme: dark)').matches") is dark
+        ink, paper = opened.run("const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]")
+        assert contrast(ink, paper) > 7
+        assert opened.console() == []
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast ratio of two CSS colours."""
+
+    def light(colour: str) -> float:
+        parts = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted([light(one), light(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.torture
+@pytest.mark.skipif(not os.environ.get("RSC_TORTURE"), reason="set RSC_TORTURE for the full size")
+def test_nine_strategies_five_networks_twenty_seeds_ten_thousand_images() -> None:
+    made = whole([f"cifar-resnet-{depth}" for depth in (20, 32, 44, 56, 110)], seeds=20, images=10_000, epochs=164)
+    html = report_html(judge(made), claims=judge_claims(made))
+    assert len(html.encode()) < 3_000_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20  # KiB: 1 GiB

@@ -1,0 +1,213 @@
+"""The verdict's rule, its words, and every kind of poor input that a comparison may meet."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from resnet_shortcuts.analysis.document import answer, comparison_text
+from resnet_shortcuts.analysis.records import ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.verdicts import Comparison, judge
+from resnet_shortcuts.errors import UsageError
+from tests.analysis.made import NET, of_accuracies, whole
+
+BASE = [90.0, 90.4, 89.8, 90.1, 90.3, 89.9, 90.2, 90.0]
+JITTER = [0.03, -0.02, 0.01, -0.03, 0.02, 0.0, -0.01, 0.02]
+FORMATS = ["table", "markdown", "csv", "latex", "json"]
+
+
+def moved(by: float, spread: float = 1.0) -> list[float]:
+    return [value + by + spread * noise for value, noise in zip(BASE, JITTER, strict=True)]
+
+
+def only(record: ExperimentRecord, **changes: object) -> Comparison:
+    (one,) = judge(record, **changes).comparisons  # type: ignore[arg-type]
+    return one
+
+
+def renders_everywhere(record: ExperimentRecord, baseline: str | None = None) -> None:
+    verdicts = judge(record, baseline)
+    for format_ in FORMATS:
+        assert comparison_text(verdicts, format_)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        (moved(1), "better"),
+        (moved(-1), "worse"),
+        (moved(0), "equal within the margin"),
+        (moved(0, spread=40), "not settled"),
+        (moved(1)[:2], "too few seeds"),
+        (moved(0.1), "better"),
+    ],
+)
+def test_words(values: list[float], verdict: str) -> None:
+    assert only(of_accuracies({"A": BASE, "x": values})).verdict == verdict
+
+
+def test_a_real_difference_inside_the_margin_is_said_to_be() -> None:
+    (note,) = only(of_accuracies({"A": BASE, "x": moved(0.1)})).footnotes
+    assert "within the margin" in note
+
+
+def test_holm_goes_over_strategies_times_networks() -> None:
+    one = of_accuracies({"A": BASE, "x": moved(0.05, 3), "y": moved(0, 9)})
+    two = of_accuracies({"A": BASE, "x": moved(0.04, 3), "y": moved(0, 7)}, network="cifar-resnet-56")
+    verdicts = judge(dataclasses.replace(one, runs=[*one.runs, *two.runs]))
+    assert verdicts.family == 4
+    raw = sorted(
+        float(stats.ttest_rel(moved(by, spread), BASE).pvalue) for by, spread in ((0.05, 3), (0, 9), (0.04, 3), (0, 7))
+    )
+    assert min(one.p_holm for one in verdicts.comparisons) == pytest.approx(4 * raw[0])
+    assert "Holm over the 4 comparisons" in comparison_text(verdicts, "markdown")
+
+
+def test_only_common_seeds_are_paired() -> None:
+    runs = [RunRecord(NET, "A", seed, test_accuracy=90.0 + seed) for seed in (1, 2, 3, 4)]
+    runs += [RunRecord(NET, "x", seed, test_accuracy=91.0 + seed + seed % 2) for seed in (3, 4, 5, 1)]
+    one = only(of_accuracies({}, runs=runs))
+    assert one.n == 3
+    assert one.test.mean == pytest.approx(np.mean([2, 2, 1]))
+
+
+def test_no_common_seed_is_too_few_and_everything_is_still_shown() -> None:
+    runs = [RunRecord(NET, "A", seed, test_accuracy=90.0) for seed in (0, 1, 2)]
+    runs += [RunRecord(NET, "x", seed, test_accuracy=91.0) for seed in (3, 4, 5)]
+    record = of_accuracies({}, runs=runs)
+    one = only(record)
+    assert (one.n, one.verdict) == (0, "too few seeds")
+    assert math.isnan(one.test.mean)
+    renders_everywhere(record)
+    assert "91.00" in comparison_text(judge(record), "table")
+
+
+def test_one_seed_has_no_sd_no_interval_no_verdict() -> None:
+    record = of_accuracies({"A": [90.0], "x": [91.0]})
+    one = only(record)
+    assert (one.verdict, one.n, one.detectable, one.images) == ("too few seeds", 1, None, None)
+    renders_everywhere(record)
+
+
+def test_one_strategy_has_nothing_to_be_compared_with() -> None:
+    record = of_accuracies({"A": BASE})
+    assert judge(record).comparisons == []
+    assert "nothing to compare" in answer(judge(record))[0]
+    renders_everywhere(record)
+
+
+def test_identical_results_are_equal_and_said_to_be_identical() -> None:
+    one = only(of_accuracies({"A": BASE, "x": BASE}))
+    assert (one.verdict, one.test.sd, one.detectable) == ("equal within the margin", 0.0, None)
+    assert one.footnotes == ["identical results at every seed"]
+    renders_everywhere(of_accuracies({"A": BASE, "x": BASE}))
+
+
+def test_the_same_difference_at_every_seed_is_not_a_certainty() -> None:
+    one = only(of_accuracies({"A": BASE[:4], "x": [value + 1 for value in BASE[:4]]}))
+    assert (one.verdict, one.test.p) == ("not settled", 0.125)
+    assert "every seed gave the same difference" in one.footnotes[0]
+
+
+def test_a_strategy_whose_every_run_failed_is_shown_with_its_failures_first() -> None:
+    record = of_accuracies({"A": BASE, "x": [None] * 8, "y": moved(1)})
+    verdicts = judge(record)
+    failed = verdicts.find(NET, "x")
+    assert failed is not None
+    assert failed.words() == "fails 8 of 8; too few seeds"
+    assert failed.fisher_holm == pytest.approx(stats.fisher_exact([[8, 0], [0, 8]]).pvalue)
+    assert verdicts.family == 1
+    assert "x fails 8 of 8" in answer(verdicts)[0]
+    renders_everywhere(record)
+
+
+def test_a_baseline_whose_every_run_failed_leaves_no_verdict() -> None:
+    record = of_accuracies({"A": [None] * 3, "x": BASE[:3]})
+    assert only(record).verdict == "too few seeds"
+    renders_everywhere(record)
+
+
+def test_every_run_failed() -> None:
+    renders_everywhere(of_accuracies({"A": [None] * 3, "x": [None] * 3}))
+
+
+def test_untrained_runs_count_as_failures_and_stay_in_the_mean() -> None:
+    record = of_accuracies({"A": BASE, "x": moved(0)}, fail_above=20.0)
+    runs = [
+        dataclasses.replace(run, train_error=70.0, test_accuracy=20.0) if run.shortcut == "x" and run.seed < 2 else run
+        for run in record.runs
+    ]
+    verdicts = judge(dataclasses.replace(record, runs=runs))
+    (one,) = verdicts.comparisons
+    assert (one.failures.failed, one.failures.untrained) == (0, 2)
+    assert one.words().startswith("fails 2 of 8; ")
+    assert "the 2 untrained included" in comparison_text(verdicts, "markdown")
+
+
+def test_an_unknown_baseline_gets_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'max-pad'\?") as caught:
+        judge(of_accuracies({"stride-pad": BASE, "max-pad": BASE}), "max-pda")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("wanted", ["A", "stride-pad", "option-a", "zero-pad", "STRIDE-PAD"])
+def test_a_baseline_goes_by_its_aliases(wanted: str) -> None:
+    assert judge(of_accuracies({"max-pad": BASE, "stride-pad": BASE}), wanted).baseline == "stride-pad"
+
+
+def test_without_a_baseline_a_is_it_else_the_first() -> None:
+    assert judge(of_accuracies({"max-pad": BASE, "stride-pad": BASE})).baseline == "stride-pad"
+    assert judge(of_accuracies({"max-pad": BASE, "plain": BASE})).baseline == "max-pad"
+    assert judge(of_accuracies({"max-pad": BASE, "plain": BASE}, baseline="plain")).baseline == "plain"
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0, math.nan, math.inf])
+def test_a_margin_must_be_a_width(margin: float) -> None:
+    with pytest.raises(UsageError, match="margin"):
+        judge(of_accuracies({"A": BASE}), margin=margin)
+
+
+def test_an_empty_experiment_is_a_usage_error_that_says_how_to_train() -> None:
+    empty = ExperimentRecord("x", Regime(), [], command="rsc train --config x.yaml")
+    with pytest.raises(UsageError, match=r"rsc train --config x\.yaml"):
+        judge(empty)
+
+
+def test_an_experiment_of_which_nothing_is_trained_yet_shows_its_rows() -> None:
+    record = of_accuracies({}, missing=[(NET, "A", 0), (NET, "x", 0)])
+    assert only(record).verdict == "too few seeds"
+    renders_everywhere(record)
+
+
+def test_predictions_of_different_lengths_give_no_interval_for_images() -> None:
+    record = whole(seeds=3, names=("stride-pad", "max-pad"))
+    runs = [
+        dataclasses.replace(run, correct=run.correct[:50])
+        if run.shortcut == "max-pad" and run.correct is not None
+        else run
+        for run in record.runs
+    ]
+    assert only(record).images is not None
+    assert only(dataclasses.replace(record, runs=runs)).images is None
+
+
+def test_image_interval_is_about_the_same_mean() -> None:
+    for one in judge(whole()).comparisons:
+        assert one.images is not None
+        assert (one.images.low + one.images.high) / 2 == pytest.approx(one.test.mean, abs=1e-9)
+
+
+def test_sign_flip_says_where_it_is_blind() -> None:
+    record = of_accuracies({"A": BASE[:5], "x": moved(1)[:5], "y": moved(-1)[:5]})
+    assert {one.flip_blind for one in judge(record).comparisons} == {True}
+    assert "(floor 0.062)" in comparison_text(judge(record), "markdown")
+
+
+def test_letters_follow_the_tests() -> None:
+    verdicts = judge(of_accuracies({"A": BASE, "x": moved(0), "y": moved(1), "z": moved(0.5, 40)}))
+    marks = {name: verdicts.letters[NET, name] for name in "Axyz"}
+    assert marks["A"] == marks["x"] == "b"
+    assert marks["y"] == "a"
+    assert set(marks["z"]) == {"a", "b"}
