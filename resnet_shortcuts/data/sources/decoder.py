@@ -5,6 +5,7 @@ answers ``{}`` or ``{"error": [what, where, todo]}``. It ends when its input end
 """
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -91,7 +92,10 @@ def main() -> None:
             pictures.fill(images, question["start"], [Path(path) for path in question["paths"]])
         except DataError as error:
             answer["error"] = [error.what, error.where, error.todo]
-        print(json.dumps(answer), flush=True)
+        try:
+            os.write(sys.stdout.fileno(), (json.dumps(answer) + "\n").encode())
+        except BrokenPipeError:  # the parent was killed
+            return
 
 
 if __name__ == "__main__":
