@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ DEPTHS = (20, 56, 110)
 _WINDOW = 8
 
 
+@cache
 def embedded_images() -> tuple[Tensor, Tensor]:
     """scikit-learn's digits, real images that are always there: (1797, 1, 8, 8) float32 of variance 1, and labels."""
     from sklearn.datasets import load_digits
@@ -173,14 +175,19 @@ def verify_gradients(
     return rows
 
 
-def verify_real(strategy: Strategy, images: Tensor, *, seed: int = 0) -> list[Row]:
-    """Linearity, coverage and explained variance on real images and on each stage's real activations of ResNet-20."""
+def real_inputs(images: Tensor, seed: int = 0) -> dict[str, Tensor]:
+    """Windows (M, C, 8, 8 or less) of real images, and of what ResNet-20 (option A, initial weights) makes of them."""
     chosen = images[:2000]
-    rows = verify_activations(strategy, windows(chosen), "real images", seed=seed)
     model = build_network(NETWORK, find("A"), in_channels=images.shape[1], num_classes=10, seed=seed)
+    found = {"real images": windows(chosen)}
     for name, activations in transition_inputs(model, chosen).items():
-        rows += verify_activations(strategy, windows(activations), f"activations before {name}", seed=seed)
-    return rows
+        found[f"activations before {name}"] = windows(activations)
+    return found
+
+
+def verify_real(strategy: Strategy, inputs: Mapping[str, Tensor], *, seed: int = 0) -> list[Row]:
+    """Linearity, coverage and explained variance on `real_inputs`: real images and each stage's real activations."""
+    return [found for on, x in inputs.items() for found in verify_activations(strategy, x, on, seed=seed)]
 
 
 def verify(
@@ -200,12 +207,13 @@ def verify(
     """
     chosen = [name if isinstance(name, Strategy) else find(name) for name in names or ()] or list(strategies())
     pictures, labels = embedded_images() if images is None else images
+    inputs = real_inputs(pictures, seed)
     rows: list[Row] = []
     for strategy in chosen:
         try:
             rows += verify_operator(strategy, seed=seed) + verify_information(strategy, seed=seed)
             rows += verify_block(strategy, seed=seed) + verify_dead_channels(strategy, seed=seed)
-            rows += verify_real(strategy, pictures, seed=seed)
+            rows += verify_real(strategy, inputs, seed=seed)
             rows += (
                 verify_gradients(strategy, pictures, labels, seed=seed, depths=depths, steps=steps) if depths else []
             )

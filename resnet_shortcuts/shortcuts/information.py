@@ -4,6 +4,8 @@ Gradient coverage and energy are not information. Option A sees a quarter of the
 three quarters follow from those to nine tenths.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from resnet_shortcuts import streams
 from resnet_shortcuts.shortcuts.declared import CORRELATION
 
 
+@lru_cache(maxsize=4)
 def smooth_fields(count: int, channels: int, size: int, seed: int) -> Tensor:
     """Gaussian fields (count, channels, size, size), float64, of variance 1 and correlation 0.9^(|dx| + |dy|)."""
     lags = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))

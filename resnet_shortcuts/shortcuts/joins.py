@@ -123,8 +123,9 @@ class Dropout(Add):
         self.register_buffer("position", torch.zeros(2, dtype=torch.int64), persistent=False)
 
     def set_position(self, seed: int, step: int) -> None:
-        """Say where in a run the next forward pass is."""
-        self.position.copy_(torch.tensor([streams.key64("dropout", seed), step]))
+        """Say where in a run the next forward pass is; in place, and without waiting for a GPU."""
+        self.position[0].fill_(streams.key64("dropout", seed))
+        self.position[1].fill_(step)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return the sum, shaped like ``residual``."""

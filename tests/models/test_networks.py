@@ -2,7 +2,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from resnet_shortcuts.models import NetworkSpec, build_network, network_names
+from resnet_shortcuts.models import NetworkSpec, build_network, network_names, set_position
 from resnet_shortcuts.shortcuts import find, strategies
 
 
@@ -86,3 +86,27 @@ def test_stems(stem):
         NetworkSpec(name="cifar-resnet-8", stem=stem, width=4), find("A"), in_channels=3, num_classes=10, seed=0
     )
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", ["cifar-resnet-8", "cifar-preresnet-11-bottleneck", "cifar-pyramidnet-8"])
+@pytest.mark.parametrize("strategy", ["projection", "dropout"])
+def test_networks_compile_in_one_graph_and_export(name, strategy):
+    model = build(name, strategy).eval()
+    x = torch.randn(2, 3, 8, 8)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), model(x))
+    torch.testing.assert_close(torch.export.export(model, (x,)).module()(x), model(x))
+
+
+def test_the_position_of_a_compiled_network_can_be_set():
+    model = build("cifar-resnet-8", "dropout").train()
+    torch._dynamo.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    x = torch.randn(2, 3, 8, 8)
+    set_position(compiled, 1, 1)
+    first = compiled(x)
+    set_position(compiled, 1, 2)
+    assert not torch.equal(compiled(x), first)
+    set_position(model, 1, 1)
+    torch.testing.assert_close(model(x), first)

@@ -1,0 +1,143 @@
+import json
+
+import pytest
+import torch
+
+from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.models import NetworkSpec, build_network
+from resnet_shortcuts.models.dead import dead_channels
+from resnet_shortcuts.models.verify import embedded_images, gradient_norms, transition_inputs, verify, windows
+from resnet_shortcuts.shortcuts import Site, find, strategies
+from resnet_shortcuts.shortcuts import properties as measure
+from resnet_shortcuts.shortcuts.declared import declare, expected_ar
+from resnet_shortcuts.shortcuts.verify import agrees, breaches, verify_operator
+
+#: The page's table (shared reference, 'Properties of the transition operators'), typed in, not computed.
+TABLE = {
+    "stride-pad": (True, 1 / 4, 0.25, [1], 1 / 2, "no"),
+    "stride-duplicate": (True, 1 / 4, 0.25, [2**0.5], 1, "no"),
+    "avg-pad": (True, 1 / 4, 1, [1 / 2], 1 / 8, "yes"),
+    "avg-duplicate": (True, 1 / 4, 1, [2**-0.5], 1 / 4, "yes"),
+    "haar-pad": (True, 1 / 4, 1, [1], 1 / 2, "yes"),
+    "max-pad": (False, 0.173, 0.173, [1, 2**0.5, 3**0.5, 2], 1 / 2, "no"),
+    "projection": (True, 1 / 4, 0.25, None, None, "no"),
+    "avg-projection": (True, 1 / 4, 1, None, None, "yes"),
+    "projection-3x3": (True, 1 / 2, 1, None, None, "no"),
+    "projection-2x2": (True, 1 / 2, 1, None, None, "no"),
+    "s2d-projection": (True, 1 / 2, 1, None, None, "no"),
+    "s2d-haar": (True, 1 / 2, 1, [1], 1, "low-pass half"),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_row_of_the_table_is_met(name):
+    linear, rank, coverage, values, gain, shift = TABLE[name]
+    found = {row["property"]: row["measured"] for row in verify_operator(find(name))}
+    assert found["linear"] is linear
+    assert found["rank / n"] == pytest.approx(rank, abs=1e-9 if linear else 0.008)
+    assert found["coverage"] == pytest.approx(coverage, abs=1e-9 if linear else 0.004)
+    assert values is None or found["singular values"] == pytest.approx(values, abs=1e-6)
+    assert gain is None or found["gradient gain"] == pytest.approx(gain, abs=1e-9)
+    assert found["shift"] == shift
+
+
+@pytest.mark.parametrize(("size", "share"), [(8, 0.173), (16, 0.166), (32, 0.163), (64, 0.160)])
+def test_how_many_pixels_a_3x3_maximum_reaches(size, share):
+    count = max(16, 2**15 // size**2)
+    operator = measure.Operator(find("max-pad"), channels=4)
+    assert measure.coverage(operator, measure.white(0, "c", count, 4, size, size)) == pytest.approx(share, abs=0.003)
+
+
+def test_information_of_a_smooth_field_is_the_pages():
+    assert expected_ar(find("A"), 16) == pytest.approx(0.89, abs=0.005)
+    assert expected_ar(find("avg-pad"), 16) == pytest.approx(0.92, abs=0.005)
+
+
+@pytest.mark.parametrize("name", [strategy.name for strategy in strategies()])
+def test_every_strategy_keeps_what_it_declares(name):
+    rows = verify([name])
+    assert breaches(rows) == []
+    assert len([row for row in rows if row["ok"]]) >= 10
+    json.dumps(rows, allow_nan=False)
+
+
+def test_a_breach_is_found():
+    wrong = find({"spatial": "avg", "channels": "pad", "scale": 2.0})
+    rows = verify_operator(wrong)
+    declared = declare(find("avg-pad"))
+    gain = next(row["measured"] for row in rows if row["property"] == "gradient gain")
+    assert agrees(gain, declared.gradient_gain, 1e-6) is False
+
+
+def test_compositions_of_ones_own_are_held_to_the_same_rules():
+    assert breaches(verify_operator(find({"spatial": "blur3", "channels": "duplicate", "scale": 2.0}))) == []
+    assert breaches(verify_operator(find({"spatial": "max2", "channels": "conv"}))) == []
+
+
+def test_unknown_names():
+    with pytest.raises(UsageError, match="did you mean"):
+        verify(["stride-pat"])
+
+
+def zero_init(strategy, name="cifar-resnet-20", forced=True):
+    spec = NetworkSpec(name=name, zero_init="force" if forced else True)
+    return build_network(spec, find(strategy), in_channels=3, num_classes=10, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "dead"), [("A", 48), ("B", 0), ("plain", 64), ("skip-transitions", 64), ("avg-duplicate", 0)]
+)
+def test_dead_channels_of_zero_initialised_branches(strategy, dead):
+    assert dead_channels(zero_init(strategy), 3)["layer3"] == (dead, 64)
+
+
+def test_dead_channels_stay_dead_while_others_learn():
+    model = zero_init("A", "cifar-resnet-8").train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
+    for step in range(5):
+        optimizer.zero_grad()
+        x = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(step))
+        torch.nn.functional.cross_entropy(model(x), torch.arange(16) % 10).backward()
+        optimizer.step()
+    gamma = model.layer3[0].bn2.weight
+    assert (gamma != 0).sum() == 16
+    assert not gamma[16:].any()
+
+
+def test_zero_init_is_refused_where_it_kills_channels_unless_forced():
+    with pytest.raises(UsageError, match="48 of 64 in layer3"):
+        zero_init("A", forced=False)
+    model = zero_init("projection", forced=False)
+    assert all(not block.bn2.weight.any() for _, block in model.blocks())
+    with pytest.raises(ValueError, match="have none"):
+        NetworkSpec(name="cifar-preresnet-20", zero_init=True)
+    # No ReLU follows a PyramidNet's joins, but its last BN makes 0 of a channel of zeros, and a ReLU follows that.
+    with pytest.raises(UsageError, match="37 of 53 in layer3"):
+        zero_init("pyramid-pad", "cifar-pyramidnet-20", forced=False)
+
+
+def test_gradient_norms_and_transition_inputs():
+    images, labels = embedded_images()
+    model = build_network("cifar-resnet-20", find("A"), in_channels=1, num_classes=10, seed=0)
+    norms = gradient_norms(model, images[:32], labels[:32])
+    assert list(norms) == ["stem", "layer1", "layer2", "layer3"]
+    assert all(norm > 0 for norm in norms.values())
+    assert {name: tuple(x.shape) for name, x in transition_inputs(model, images[:4]).items()} == {
+        "layer2.0": (4, 16, 8, 8),
+        "layer3.0": (4, 32, 4, 4),
+    }
+    assert windows(torch.zeros(3, 1, 16, 20)).shape == (12, 1, 8, 8)
+
+
+def test_gradient_norms_before_and_after_some_training():
+    rows = verify(["A"], depths=(20,), steps=2)
+    norms = {(row["property"], row["on"]): row["measured"] for row in rows if "gradient norm" in row["property"]}
+    assert len(norms) == 8
+    assert all(norm > 0 for norm in norms.values())
+    start, later = ("cifar-resnet-20, at initialisation", "cifar-resnet-20, after 2 steps")
+    assert norms["gradient norm, stem", start] != norms["gradient norm, stem", later]
+
+
+def test_the_transition_of_the_measurements_has_no_norm():
+    operator = measure.Operator(find("B"))
+    assert operator.site == Site(8, 16, 2, 1, 3, preactivation=True)

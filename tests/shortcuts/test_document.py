@@ -1,0 +1,68 @@
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_shortcuts.shortcuts import Site, build_shortcut, find, strategies
+from resnet_shortcuts.shortcuts.counted import cost
+from resnet_shortcuts.shortcuts.document import describe, render
+from resnet_shortcuts.shortcuts.pictures import grids
+from resnet_shortcuts.shortcuts.spatial import BUILDERS, build_spatial
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_and_its_pictures_are_fresh():
+    for path, text in render().items():
+        assert (ROOT / path).read_text(encoding="utf-8") == text, "run: python -m resnet_shortcuts.shortcuts.document"
+
+
+def test_pictures_are_well_formed():
+    pictures = [text for path, text in render().items() if path.endswith(".svg")]
+    assert len(pictures) == 14
+    for text in pictures:
+        ET.fromstring(text)  # noqa: S314  # our own text
+
+
+@pytest.mark.parametrize("name", [name for name in BUILDERS if name not in {"max", "max2", "polyphase"}])
+def test_pictures_show_what_the_operation_does(name):
+    window, gradient = grids(name)
+    x = torch.randn(1, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+    y = build_spatial(name, 2).double()(x)
+    (of_one,) = torch.autograd.grad(y[0, 0, 1, 1], x, retain_graph=True)
+    torch.testing.assert_close(of_one[0, 0], torch.from_numpy(window))
+    (of_all,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(of_all[0, 0], torch.from_numpy(gradient))
+
+
+@pytest.mark.parametrize("strategy", strategies(), ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize("site", [Site(16, 32, 2), Site(16, 64, 1), Site(16, 16, 1)], ids=["half", "widen", "same"])
+def test_costs_counted_by_hand_are_those_of_the_module(strategy, site):
+    from resnet_shortcuts.cost.counting import parameters
+
+    shortcut = build_shortcut(strategy, site)
+    said = cost(strategy, site.in_channels, site.out_channels, site.stride, 10)
+    assert parameters(shortcut) == said["parameters"]
+    side = 10 // site.stride
+    with torch.utils.flop_counter.FlopCounterMode(display=False) as counter, torch.no_grad():
+        shortcut(torch.zeros(1, site.in_channels, 10, 10), torch.zeros(1, site.out_channels, side, side))
+    products = counter.get_total_flops() // 2
+    assert products == said["multiply_adds"]
+
+
+def test_one_strategy_in_full():
+    said = describe(find("D"))
+    assert said["formula"] == "y = BN(conv1x1(avg(x))) + branch"
+    assert said["cost"] == {"parameters": 16 * 32 + 64, "multiply_adds": 16 * 32 * 256}
+    assert said["properties"]["coverage"] == 1
+    assert describe(find("pyramid-pad"))["note"].endswith("equals avg-pad.")
+
+
+def test_the_page_needs_no_torch():
+    code = (
+        "import sys; from resnet_shortcuts.shortcuts.document import render; render(); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
