@@ -1,7 +1,8 @@
 """The ten claims of the question that started this project, each judged from what was measured.
 
-Verify rows are mappings with ``name`` (the strategy), ``property`` and ``measured``; costs and runs come from an
-experiment. What was not measured leaves a claim not settled, and the claim says what would measure it.
+Verify rows are mappings with ``strategy`` (or ``name``), ``property``, ``on`` and ``measured``, as ``rsc verify``
+prints them; costs and runs come from an experiment. What was not measured leaves a claim not settled, and the claim
+says what would measure it.
 """
 
 from __future__ import annotations
@@ -22,15 +23,10 @@ CLAIMED = (A, ASKER, AVG)  # whose properties the claims need from `rsc verify`
 MUCH_TIME = 0.05
 _VERIFY = "rsc verify"
 _COST = "run: rsc cost --measure, or train with cost.measure"
-# What the properties may be called; the first name is the one that `rsc verify` is expected to print.
-PROPERTIES: dict[str, tuple[str, ...]] = {
-    "same_as_max1": ("same_as_max1", "equals 1x1 max-pool", "identity_max1"),
-    "rank": ("rank", "rank / n", "rank_over_n"),
-    "coverage": ("coverage",),
-    "decoded": ("decoded", "decoded_variance", "ridge"),
-    "gradient_gain": ("gradient_gain", "gradient gain", "gain"),
-    "linear": ("linear",),
-}
+RANK, COVERAGE, INFLUENCE, GAIN, LINEAR = "rank / n", "coverage", "influence", "gradient gain", "linear"
+SINGULAR = "singular values"
+# Measures (c), (d) and (e) of information, each of which must agree before a claim about information is settled.
+INFORMATION = (RANK, "information", "block information, v1.5", "block information, v1")
 TEXTS = {
     1: "Option A's identity is a 1x1 max-pool of stride 2.",
     2: "Option A throws 3/4 of the pixels away.",
@@ -76,30 +72,31 @@ _Judged = tuple[str, str, str, str]
 
 
 class _Facts:
-    """Properties as verify measured them, under any of their names."""
+    """Properties as verify measured them."""
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._rows = {(str(row.get("name")), str(row.get("property"))): row.get("measured") for row in rows}
+        self._values: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in rows:
+            key = str(row.get("strategy", row.get("name"))), str(row.get("property"))
+            self._values.setdefault(key, {}).setdefault(str(row.get("on", "")), row.get("measured"))
 
-    def number(self, shortcut: str, key: str) -> float | None:
-        """A measured number; booleans count as 0 and 1, shares may come as '25%' or '1/4'."""
-        for name in PROPERTIES[key]:
-            value = self._rows.get((shortcut, name))
-            if isinstance(value, (bool, int, float)) and math.isfinite(value):
-                return float(value)
-            if isinstance(value, str):
-                return _parsed(value)
-        return None
+    def number(self, shortcut: str, what: str) -> float | None:
+        """The first measurement of a property; booleans count as 0 and 1."""
+        return next(iter(self.numbers(shortcut, what).values()), None)
 
+    def numbers(self, shortcut: str, what: str) -> dict[str, float]:
+        """What was measured of a property, by what it was measured on."""
+        found = self._values.get((shortcut, what), {})
+        return {
+            on: float(value)
+            for on, value in found.items()
+            if isinstance(value, (bool, int, float)) and math.isfinite(value)
+        }
 
-def _parsed(text: str) -> float | None:
-    try:
-        if text.strip().endswith("%"):
-            return float(text.strip().rstrip("%")) / 100
-        above, slash, below = text.partition("/")
-        return float(above) / float(below) if slash else float(text)
-    except (ValueError, ZeroDivisionError):
-        return {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}.get(text.strip().lower())
+    def listed(self, shortcut: str, what: str) -> list[float] | None:
+        """A property that is a list of numbers."""
+        value = next(iter(self._values.get((shortcut, what), {}).values()), None)
+        return [float(item) for item in value] if isinstance(value, (list, tuple)) else None
 
 
 def _unmeasured(what: str, command: str = "run: rsc verify --all") -> _Judged:
@@ -107,50 +104,61 @@ def _unmeasured(what: str, command: str = "run: rsc verify --all") -> _Judged:
 
 
 def _same(facts: _Facts) -> _Judged:
-    same = facts.number(A, "same_as_max1")
-    if same is None:
-        return _unmeasured("the two operators were")
-    return (TRUE if same else FALSE), ("equal" if same else "different") + " on every input tried", "exact", _VERIFY
+    """A linear operator with as many dimensions as pixels that reach it, and no singular value but 1, picks pixels."""
+    linear, rank, reach = (facts.number(A, what) for what in (LINEAR, RANK, INFLUENCE))
+    values = facts.listed(A, SINGULAR)
+    if linear is None or rank is None or reach is None or values is None:
+        return _unmeasured("linearity, rank, influence and singular values were")
+    picks = bool(linear) and abs(rank - 0.25) < 1e-6 and abs(reach - 0.25) < 1e-6
+    picks = picks and all(abs(value - 1) < 1e-6 for value in values)
+    figure = (
+        f"{'linear' if linear else 'not linear'}, {reach:.0%} of the pixels reach the output, rank {rank:.0%} of n, "
+    )
+    figure += "singular values " + ", ".join(f"{value:.3g}" for value in values[:4])
+    figure += ": one pixel of four is handed on as it is" if picks else ""
+    return (TRUE if picks else FALSE), figure, "exact, even sizes", _VERIFY
 
 
 def _discards(facts: _Facts) -> _Judged:
-    coverage, rank = facts.number(A, "coverage"), facts.number(A, "rank")
+    coverage, rank = facts.number(A, COVERAGE), facts.number(A, RANK)
     if coverage is None or rank is None:
         return _unmeasured("coverage and rank were")
     true = abs(coverage - 0.25) < 0.01 and abs(rank - 0.25) < 0.01
-    figure = f"{coverage:.0%} of the pixels reach the output, rank {rank:.0%} of n"
+    figure = f"{coverage:.0%} of the pixels reach the output and get gradient, rank {rank:.0%} of n"
     return (TRUE if true else FALSE), figure, "exact, even sizes", _VERIFY
 
 
 def _encodes(facts: _Facts) -> _Judged:
     found: list[tuple[str, float, float]] = []
-    for key, words in (("rank", "rank / n"), ("decoded", "decodable variance")):
-        ours, theirs = facts.number(ASKER, key), facts.number(A, key)
-        if ours is not None and theirs is not None:
-            found.append((words, ours, theirs))
+    for what in INFORMATION:
+        theirs = facts.numbers(A, what)
+        for on, ours in facts.numbers(ASKER, what).items():
+            if on in theirs:
+                found.append((f"{what} on {on}" if on else what, ours, theirs[on]))
     if not found:
-        return _unmeasured("rank and decodable variance were")
+        return _unmeasured("rank and information were")
     figure = "; ".join(f"{words}: {ours:.1%} against {theirs:.1%} of A" for words, ours, theirs in found)
     more = {ours > theirs for _, ours, theirs in found}
     return (NOT_SETTLED if len(more) > 1 else TRUE if more == {True} else FALSE), figure, "", _VERIFY
 
 
 def _lossless(facts: _Facts) -> _Judged:
-    rank = facts.number(AVG, "rank")
+    rank = facts.number(AVG, RANK)
     if rank is None:
         return _unmeasured("its rank was")
-    decoded = facts.number(AVG, "decoded")
     figure = f"keeps {rank:.0%} of the dimensions"
-    if decoded is not None:
-        figure += f", {decoded:.1%} of the variance can be decoded"
-    return (TRUE if rank > 0.999 else FALSE), figure, "exact, even sizes", _VERIFY
+    explained = facts.numbers(AVG, "information")
+    if explained:
+        figure += "; variance that can be decoded: " + ", ".join(f"{on} {value:.1%}" for on, value in explained.items())
+    true = rank > 0.999 and all(value > 0.999 for value in explained.values())
+    return (TRUE if true else FALSE), figure, "rank exact, even sizes", _VERIFY
 
 
 def _gradient(facts: _Facts) -> _Judged:
-    gain, base = facts.number(AVG, "gradient_gain"), facts.number(A, "gradient_gain")
+    gain, base = facts.number(AVG, GAIN), facts.number(A, GAIN)
     if gain is None or base is None:
         return _unmeasured("its gradient gain was")
-    coverage, linear = facts.number(AVG, "coverage"), facts.number(AVG, "linear")
+    coverage, linear = facts.number(AVG, COVERAGE), facts.number(AVG, LINEAR)
     figure = f"gradient gain {gain:.3g} against {base:.3g} of A"
     if coverage is not None:
         figure += f"; {coverage:.0%} of the pixels get gradient"

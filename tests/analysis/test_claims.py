@@ -1,6 +1,7 @@
 """Each claim against figures that settle it, against figures that do not, and with nothing measured."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,19 +12,34 @@ from tests.analysis.made import NET, of_accuracies
 BASE = [90.0, 90.4, 89.8, 90.1, 90.3, 89.9, 90.2, 90.0]
 JITTER = [0.03, -0.02, 0.01, -0.03, 0.02, 0.0, -0.01, 0.02]
 # `strategies.md`, properties of the transition operators
-VERIFY = [
-    {"name": "stride-pad", "property": "same_as_max1", "measured": True},
-    {"name": "stride-pad", "property": "coverage", "measured": 0.25},
-    {"name": "stride-pad", "property": "rank", "measured": "1/4"},
-    {"name": "stride-pad", "property": "decoded", "measured": 0.89},
-    {"name": "stride-pad", "property": "gradient_gain", "measured": 0.5},
-    {"name": "max-pad", "property": "rank", "measured": "16.3%"},
-    {"name": "max-pad", "property": "decoded", "measured": 0.86},
-    {"name": "avg-pad", "property": "rank", "measured": 0.25},
-    {"name": "avg-pad", "property": "coverage", "measured": 1.0},
-    {"name": "avg-pad", "property": "linear", "measured": "yes"},
-    {"name": "avg-pad", "property": "gradient_gain", "measured": 0.125},
-]
+TABLE: dict[tuple[str, str, str], object] = {
+    ("stride-pad", "linear", "random"): True,
+    ("stride-pad", "rank / n", "random"): 0.25,
+    ("stride-pad", "coverage", "random"): 0.25,
+    ("stride-pad", "influence", "random"): 0.25,
+    ("stride-pad", "singular values", "random"): [1.0],
+    ("stride-pad", "gradient gain", "random"): 0.5,
+    ("stride-pad", "information", "smooth field"): 0.89,
+    ("stride-pad", "information", "real images"): 0.53,
+    ("max-pad", "rank / n", "random"): 0.163,
+    ("max-pad", "information", "smooth field"): 0.86,
+    ("max-pad", "information", "real images"): 0.46,
+    ("avg-pad", "linear", "random"): True,
+    ("avg-pad", "rank / n", "random"): 0.25,
+    ("avg-pad", "coverage", "random"): 1.0,
+    ("avg-pad", "gradient gain", "random"): 0.125,
+    ("avg-pad", "information", "smooth field"): 0.92,
+}
+
+
+def verify_rows(table: Mapping[tuple[str, str, str], object]) -> list[dict[str, object]]:
+    return [
+        {"strategy": name, "property": what, "on": on, "measured": measured}
+        for (name, what, on), measured in table.items()
+    ]
+
+
+VERIFY = verify_rows(TABLE)
 
 
 def moved(by: float, spread: float = 1.0) -> list[float]:
@@ -51,9 +67,25 @@ def test_claims_about_operators_follow_the_table_of_properties(number: int, verd
 
 
 def test_measures_that_point_both_ways_settle_nothing() -> None:
-    both = [row for row in VERIFY if (row["name"], row["property"]) != ("max-pad", "decoded")]
-    both.append({"name": "max-pad", "property": "decoded", "measured": 0.95})
-    assert claim(3, runs(plain=BASE), both).verdict == "not settled"
+    both = verify_rows({**TABLE, ("max-pad", "information", "real images"): 0.6})
+    found = claim(3, runs(plain=BASE), both)
+    assert found.verdict == "not settled"
+    assert "information on real images: 60.0% against 53.0% of A" in found.figure
+
+
+def test_an_operator_that_scales_is_no_max_pool() -> None:
+    assert (
+        claim(1, runs(plain=BASE), verify_rows({**TABLE, ("stride-pad", "singular values", "random"): [0.5]})).verdict
+        == "false"
+    )
+
+
+def test_what_verify_prints_is_what_the_claims_read() -> None:
+    from resnet_shortcuts.analysis.claims import CLAIMED
+    from resnet_shortcuts.models.verify import verify
+
+    judged = judge_claims(runs(plain=BASE), verify(CLAIMED))[:5]
+    assert [one.verdict for one in judged] == ["true", "true", "false", "false", "false"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from resnet_shortcuts.analysis.verdicts import judge
 from tests.analysis.made import NET, of_accuracies
 
 FULL = bool(os.environ.get("RSC_TORTURE"))
-EXPERIMENTS = 2000 if FULL else 200
+EXPERIMENTS = 2000 if FULL else 150
 STRATEGIES = [f"s{i}" for i in range(8)]
 pytestmark = pytest.mark.slow
 
