@@ -82,8 +82,11 @@ class Worker:
 
     def obituary(self) -> str:
         """Why it ended, in one line."""
-        self._process.kill()  # its event pipe is closed: it is dead or of no use
-        code = self._process.wait()
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # its event pipe is closed: it is of no use
+            self._process.kill()
+            code = self._process.wait()
         self._stderr.seek(0)
         said = self._stderr.read().decode(errors="replace").strip().splitlines()
         if code == -signal.SIGKILL:

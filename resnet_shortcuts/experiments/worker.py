@@ -92,16 +92,17 @@ class Session:
             if (self.work / FAILED).exists():
                 (self.work / FAILED).unlink()
             with self.channel.logging_to(self.work / LOG):
-                status = self._train_and_publish()
-            keep = status == "diverged"  # its last finite checkpoint stays
+                told = self._train_and_publish()
+            keep = told["status"] == "diverged"  # its last finite checkpoint stays
         finally:
             if keep:
                 lock.release()
             else:
                 discard_work(self.work, lock)
-        return None
+        return self.channel.tell("done", **told)
 
-    def _train_and_publish(self) -> str:
+    def _train_and_publish(self) -> dict[str, Any]:
+        """From the newest checkpoint, or from nothing, to the published result; what to tell of it."""
         from resnet_shortcuts.data.dataset import load
         from resnet_shortcuts.data.spec import DataSpec
         from resnet_shortcuts.experiments import checkpoints
@@ -157,9 +158,7 @@ class Session:
             "elapsed_seconds": self._elapsed(),
         }
         self.experiment.publish(self.run_id, record, files)
-        told = {key: record[key] for key in ("run_id", "status", "reason", "test_accuracy", "elapsed_seconds")}
-        self.channel.tell("done", **told)
-        return outcome.status
+        return {key: record[key] for key in ("run_id", "status", "reason", "test_accuracy", "elapsed_seconds")}
 
     def _after_step(self, progress: Any, capture: Any) -> None:
         now = time.monotonic()

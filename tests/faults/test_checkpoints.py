@@ -11,6 +11,8 @@ from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import checkpoints, records
 from resnet_shortcuts.experiments.store import FAILED, HISTORY, PREDICTIONS, RUN, list_runs
+from tests.disk import Disk
+from tests.faults.faulty_os import Recorder
 from tests.faults.rig import TORTURE, YAML, make_rig
 
 RUN_ID = "0123456789abcdef"
@@ -94,6 +96,33 @@ def test_fault_35_a_manifest_without_data_and_data_without_a_manifest(two):
     tensors.write_bytes(data)
     manifest.unlink()
     assert step_used(two) == (10, False), "a write that was cut short is no damage"
+
+
+def test_crash_states_of_a_checkpoint_are_the_old_or_the_new(two, tmp_path_factory, monkeypatch, record_property):
+    """A power cut at any moment of saving step 30: a resume finds step 20 or 30, whole, and nothing to complain of."""
+    disk, found = Disk(two), set()
+
+    def look():
+        for number, files in enumerate(disk.after_a_cut()):
+            folder = tmp_path_factory.mktemp(f"cut{number}")
+            for name, data in files.items():
+                (folder / name).write_bytes(data)
+            found.add(checkpoints.newest(folder, RUN_ID, pytest.fail).step)
+            counted.append(number)
+            durable.discard(folder)
+
+    class Replaying(Recorder):
+        def after(self, name, arguments, result):
+            disk.replay(name, arguments, result)
+            look()
+
+    counted = []
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "os", Replaying())
+        checkpoints.save(two, RUN_ID, state(30), {})
+    assert found == {20, 30}
+    assert {checkpoint.name[:23] for checkpoint in two.iterdir()} == {f"checkpoint-{n:012d}" for n in (20, 30)}
+    record_property("crash states", len(counted))
 
 
 def test_data_without_any_manifest_is_no_checkpoint(two):

@@ -11,7 +11,8 @@ import time
 import psutil
 import pytest
 
-from resnet_shortcuts import durable
+from resnet_shortcuts import durable, machine
+from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import checkpoints, locks
 from resnet_shortcuts.experiments.runner import run_plan
 from resnet_shortcuts.experiments.store import LOCK, list_runs
@@ -176,6 +177,14 @@ def test_fault_51_a_full_disk_ends_the_sweep_with_5(tmp_path, cache):
         assert raised.value.exit_code == 5
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_fault_53_no_gpu_where_one_was_asked_for():
+    if machine.gpu_driver_present():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(EnvironmentFault, match="'cuda' is not there") as raised:
+        machine.resolve_device("cuda")
+    assert raised.value.exit_code == 5
 
 
 def test_fault_54_another_process_has_the_run(sweep, tmp_path, cache):

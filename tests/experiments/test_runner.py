@@ -1,0 +1,91 @@
+"""Whole sweeps: everything trained, then nothing; failures apart; torch stays out of the parent."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from resnet_shortcuts.errors import EnvironmentFault
+from resnet_shortcuts.experiments import runner
+from resnet_shortcuts.experiments.runner import resolve_jobs, run_plan
+from resnet_shortcuts.experiments.store import list_runs
+from tests.faults.rig import YAML, make_rig
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory):
+    return make_rig(
+        tmp_path_factory.mktemp("sweep"), tmp_path_factory.mktemp("cache"), YAML, "seeds=2", "shortcuts=[plain, A, C]"
+    )
+
+
+def sweep(rig, **options):
+    events = []
+    summary = run_plan(rig.plan, rig.config, rig.dataset, rig.experiment, progress=events.append, **options)
+    return summary, events
+
+
+@pytest.fixture(scope="module")
+def first(rig):
+    return sweep(rig, jobs=2)
+
+
+def test_a_sweep_trains_every_run(rig, first):
+    summary, events = first
+    assert len(summary.done) == 6
+    assert summary.exit_code == 0
+    assert [state.state for state in list_runs(rig.experiment)] == ["done"] * 6
+    assert [event.kind for event in events].count("started") == 6
+    assert (events[-1].finished, events[-1].total) == (6, 6)
+    assert not list((rig.experiment.folder / "work").iterdir())
+
+
+def test_the_second_sweep_trains_nothing_and_starts_no_worker(rig, first, monkeypatch):
+    monkeypatch.setattr(runner, "Worker", pytest.fail)
+    summary, events = sweep(rig)
+    assert len(summary.skipped) == 6
+    assert {event.kind for event in events} == {"skipped"}
+
+
+def test_the_environment_is_recorded_with_each_run(rig, first):
+    environment = rig.experiment.runs()[0].environment
+    assert environment["threads"] == 1
+    assert environment["jobs"] == 2
+    assert environment["packages"]["torch"]
+    assert environment["memory_format"] == "channels_last"
+
+
+def test_runs_do_not_depend_on_what_the_worker_ran_before(rig, first, tmp_path, tmp_path_factory):
+    """One worker takes all six in another order; every bit is the same."""
+    again = make_rig(tmp_path, rig.dataset.parents[1], YAML, "seeds=[1, 0]", "shortcuts=[C, A, plain]")
+    sweep(again, jobs=1)
+    for number, planned in enumerate(again.plan.runs):
+        there = [run.run_id for run in rig.plan.runs].index(planned.run_id)
+        assert again.outcome(number) == rig.outcome(there)
+
+
+def test_workers_that_do_not_start_are_an_environment_fault(tmp_path, rig, monkeypatch):
+    fresh = make_rig(tmp_path, rig.dataset.parents[1], YAML)
+    broken = tmp_path / "broken" / "torch"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('planted')")
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    with pytest.raises(EnvironmentFault, match=r"worker processes do not start.*planted"):
+        sweep(fresh, jobs=1)
+
+
+def test_jobs_auto_is_one_a_core_on_a_cpu_and_one_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(runner.machine, "cores", lambda: 7)
+    assert resolve_jobs("auto", "cpu") == 7
+    assert resolve_jobs("auto", "cuda") == 1
+    assert resolve_jobs(3, "cuda") == 3
+
+
+def test_the_parent_never_imports_torch():
+    code = (
+        "import sys, json; import resnet_shortcuts.experiments.runner\n"
+        "print(json.dumps([name for name in ('torch', 'torchvision', 'pandas') if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []

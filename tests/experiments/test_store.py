@@ -1,0 +1,201 @@
+"""The store without torch: what is published, listed, pruned, and what is not touched."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from resnet_shortcuts.errors import IntegrityError, UsageError
+from resnet_shortcuts.experiments import checkpoints, locks, records
+from resnet_shortcuts.experiments.config import load_config
+from resnet_shortcuts.experiments.plan import make_plan
+from resnet_shortcuts.experiments.store import (
+    FAILED,
+    HISTORY,
+    LOCK,
+    PREDICTIONS,
+    Experiment,
+    experiment_names,
+    list_runs,
+    pack_predictions,
+    prunable,
+    prune,
+)
+
+YAML = """
+name: stored
+data: {source: digits}
+networks: [cifar-resnet-8]
+shortcuts: [plain, A, B]
+seeds: 2
+train: {epochs: 1}
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    (tmp_path / "config.yaml").write_text(YAML)
+    config = load_config(tmp_path / "config.yaml")
+    return Experiment.create(tmp_path / "results", config, make_plan(config, {"content": "0"}, "fp32"))
+
+
+def store(experiment, number, **changes):
+    """Publish a made-up result for one run of the plan."""
+    planned = experiment.plan().runs[number]
+    record = {
+        "run_id": planned.run_id,
+        "science": planned.science,
+        "labels": {"network": planned.network, "shortcut": planned.shortcut, "seed": planned.seed},
+        "status": "done",
+        "reason": "",
+        "test_accuracy": 50.0,
+        "train_error": 10.0,
+        "environment": {"threads": 1},
+        "elapsed_seconds": 1.0,
+    }
+    files = {HISTORY: json.dumps([{"epoch": 1}]).encode()}
+    files[PREDICTIONS] = pack_predictions(np.array([1, 2, 3, 4]), np.array([1, 2, 0, 0]))
+    experiment.publish(planned.run_id, {**record, **changes}, files)
+    return planned.run_id
+
+
+def test_a_stored_run_reads_back(experiment):
+    run = experiment.run(store(experiment, 1))
+    assert (run.network, run.shortcut, run.seed) == ("cifar-resnet-8", "stride-pad", 0)
+    assert (run.status, run.test_accuracy, run.train_error) == ("done", 50.0, 10.0)
+    assert run.history() == [{"epoch": 1}]
+    assert run.predictions().tolist() == [1, 2, 3, 4]
+    assert run.labels_correct().tolist() == [True, True, False, False]
+    assert experiment.runs() == [run]
+
+
+def test_a_finished_run_is_never_replaced(experiment):
+    run_id = store(experiment, 0)
+    before = {path: path.read_bytes() for path in experiment.run_folder(run_id).iterdir()}
+    with pytest.raises(FileExistsError):
+        store(experiment, 0, test_accuracy=99.0)
+    assert {path: path.read_bytes() for path in experiment.run_folder(run_id).iterdir()} == before
+
+
+def test_every_state_is_listed(experiment):
+    ids = [run.run_id for run in experiment.plan().runs]
+    store(experiment, 0)
+    store(experiment, 1, status="diverged", reason="the loss is nan at step 7", test_accuracy=None)
+    (experiment.run_folder(ids[2])).mkdir(parents=True)
+    lock = locks.try_lock(experiment.work_folder(ids[3]) / LOCK)
+    failed = {"run_id": ids[4], "science": {}, "labels": {}, "status": "failed", "reason": "out of memory"}
+    experiment.work_folder(ids[4]).mkdir(parents=True)
+    (experiment.work_folder(ids[4]) / FAILED).write_bytes(records.render(failed))
+    states = list_runs(experiment)
+    assert [state.state for state in states] == ["done", "diverged", "damaged", "running", "failed", "planned"]
+    assert states[4].reason == "out of memory"
+    lock.release()
+    assert list_runs(experiment)[3].state == "interrupted"
+
+
+def test_runs_that_the_plan_does_not_name_are_left_over(experiment, tmp_path):
+    store(experiment, 5)
+    (tmp_path / "config.yaml").write_text(YAML.replace("seeds: 2", "seeds: 1"))
+    config = load_config(tmp_path / "config.yaml")
+    smaller = Experiment.create(tmp_path / "results", config, make_plan(config, {"content": "0"}, "fp32"))
+    assert len(smaller.left_over()) == 1
+    assert smaller.runs() == []
+    assert list_runs(smaller)[-1].state == "left over"
+
+
+def test_prune_removes_what_is_neither_finished_nor_running(experiment):
+    ids = [run.run_id for run in experiment.plan().runs]
+    store(experiment, 0)
+    running = locks.try_lock(experiment.work_folder(ids[1]) / LOCK)
+    progress = json.dumps({"format": 1, "step": 1, "epoch": 0}).encode()
+    experiment.work_folder(ids[2]).mkdir()
+    state = {"state.safetensors": b"x", "progress.json": progress}
+    checkpoints.save(experiment.work_folder(ids[2]), ids[2], state, {})
+    assert prunable(experiment) == [experiment.work_folder(ids[2])]
+    assert prune(experiment) == [experiment.work_folder(ids[2])]
+    assert [state.state for state in list_runs(experiment)][:3] == ["done", "running", "planned"]
+    running.release()
+
+
+def test_a_name_that_is_not_there_suggests_the_nearest(experiment):
+    with pytest.raises(UsageError, match="did you mean 'stored'"):
+        Experiment.open(experiment.results, "storred")
+    with pytest.raises(UsageError, match="nothing is stored yet"):
+        Experiment.newest(experiment.results / "elsewhere")
+
+
+def test_nested_experiments_are_found_and_the_newest_is_the_last_planned(experiment, tmp_path):
+    nested = experiment.results / "reference" / "machine" / "stored"
+    nested.mkdir(parents=True)
+    (nested / "plan.json").write_bytes((experiment.folder / "plan.json").read_bytes())
+    assert experiment_names(experiment.results) == ["reference/machine/stored", "stored"]
+    later = time.time_ns() + 10**9
+    import os
+
+    os.utime(nested / "plan.json", ns=(later, later))
+    assert Experiment.newest(experiment.results).folder == nested
+
+
+def test_the_same_config_again_writes_nothing(experiment, tmp_path):
+    before = (experiment.folder / "plan.json").stat().st_mtime_ns
+    config = load_config(tmp_path / "config.yaml")
+    Experiment.create(tmp_path / "results", config, make_plan(config, {"content": "0"}, "fp32"))
+    assert (experiment.folder / "plan.json").stat().st_mtime_ns == before
+
+
+def test_a_damaged_plan_is_an_integrity_error(experiment):
+    (experiment.folder / "plan.json").write_text('{"format": 1}')
+    with pytest.raises(IntegrityError, match="damaged plan"):
+        experiment.runs()
+
+
+def test_fault_55_a_lock_dies_with_its_process_and_only_then(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from resnet_shortcuts.experiments.locks import try_lock\n"
+        "lock = try_lock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    )
+    path = tmp_path / "deep" / "lock"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout.readline() == "held\n"
+    assert locks.is_held(path)
+    assert locks.try_lock(path) is None
+    owner.kill()
+    owner.communicate()
+    assert path.exists(), "a file that a dead process left is no claim"
+    assert not locks.is_held(path)
+    lock = locks.try_lock(path)
+    assert locks.is_held(path)
+    lock.release(remove=True)
+    assert not path.exists()
+
+
+def test_a_lock_on_a_file_that_is_gone_guards_nothing(tmp_path, monkeypatch):
+    """Between our open and our lock the owner removed the file and a third made it anew: ours must be the new one."""
+    path = tmp_path / "lock"
+    real, removed = locks.fcntl.fcntl, []
+
+    def racing(descriptor, command, request):
+        if not removed:
+            removed.append(path.unlink())
+            path.touch()
+        return real(descriptor, command, request)
+
+    monkeypatch.setattr(locks.fcntl, "fcntl", racing)
+    lock = locks.try_lock(path)
+    assert locks.is_held(path)
+    assert locks.try_lock(path) is None
+    lock.release()
+
+
+def test_a_result_that_names_a_file_elsewhere_is_refused(experiment):
+    run_id = store(experiment, 0)
+    path = experiment.run_folder(run_id) / "run.json"
+    record = records.parse(path.read_bytes(), path)
+    record["files"]["../../../config.yaml"] = {"bytes": 1, "sha256": ""}
+    path.write_bytes(records.render(record))
+    assert [error.what for error in experiment.damaged()] == ["the record names a file elsewhere"]
