@@ -1,4 +1,4 @@
-"""``make torture``: the reliability tests at many times their numbers, and a table of what was tried in docs/reliability.md.
+"""``make torture``: the reliability tests at many times their numbers; what was tried goes into docs/reliability.md.
 
 ``python -m tests.torture [TIMES]``, ten by default. The table is written only if everything passed.
 """
@@ -21,8 +21,8 @@ TESTS = ("tests/test_durable.py", "tests/faults", "tests/training/test_loop.py",
 HEAD = """# What was tried, and survived
 
 Written by `make torture` on {date}: {processor}, {cores} cores, Python {python}, torch {torch}, commit {commit}.
-Every case below is a real process, file or system call. "Bit-identical" compares the hashes of weights and momentum, the
-bytes of the history and of the predictions with those of a run that nothing disturbed.
+Every case below is a real process, file or system call. "Bit-identical" compares the hashes of weights and momentum,
+the bytes of the history and of the predictions with those of a run that nothing disturbed.
 
 | test | cases | tried | seconds |
 | --- | ---: | --- | ---: |
