@@ -184,7 +184,8 @@ def latex(tables: Sequence[Table]) -> str:
 
 
 def _one_latex(table: Table) -> str:
-    spec = "".join("r" if column.numeric else "l" for column in table.columns)
+    words = "p{0.2\\linewidth}" if table.prose else "l"
+    spec = "".join("r" if column.numeric else "l" if column.label else words for column in table.columns)
     lines = [r"\begin{table}", r"\centering", r"\small"]
     if table.title:
         lines.append(rf"\caption{{{_tex(table.title)}}}")

@@ -267,8 +267,8 @@ def _footnotes(
         excludes = images.low > 0 or images.high < 0
         if settled and not excludes:
             notes.append("holds on this test set; over new test images the interval includes 0")
-        if not settled and excludes and not test.constant:
-            notes.append("over new test images, unadjusted, the interval excludes 0")
+        if not settled and excludes and test.low <= 0 <= test.high and not test.constant:
+            notes.append("the interval for new test images excludes 0, the one for this test set does not")
     return notes
 
 

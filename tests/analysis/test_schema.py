@@ -15,7 +15,8 @@ from tests.analysis.made import of_accuracies, whole
 
 SCHEMA = json.loads(resources.files("resnet_shortcuts.analysis").joinpath("schema.json").read_text())
 KINDS: dict[str, tuple[type, ...]] = {
-    "string": (str,), "number": (int, float), "integer": (int,), "null": (type(None),), "array": (list,), "object": (dict,),
+    "string": (str,), "number": (int, float), "integer": (int,), "null": (type(None),), "array": (list,),
+    "object": (dict,),
 }  # fmt: skip
 
 
