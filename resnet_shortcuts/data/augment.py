@@ -1,6 +1,7 @@
 """Augmentation of whole batches: no loop over images. Shapes: x is (B, H, W, C) float32, contiguous, as images are
 stored."""
 
+import functools
 import math
 
 import numpy as np
@@ -26,6 +27,12 @@ def _areas_that_fit(knots: int = 1025) -> NDArray[np.float64]:
 
 
 _AREAS = _areas_that_fit()
+
+
+@functools.lru_cache(maxsize=4)
+def _areas_on(device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """The quantiles on a device, moved there once."""
+    return torch.from_numpy(_AREAS).to(device, dtype)
 
 
 def draws(seed: int, epoch: int, samples: int) -> NDArray[np.float64]:
@@ -75,7 +82,7 @@ def random_resized_crop(x: torch.Tensor, size: int, u: torch.Tensor) -> torch.Te
     torchvision's RandomResizedCrop (Szegedy et al. 2015), which draws again what does not fit; here the draw is from
     what fits.
     """
-    table = torch.from_numpy(_AREAS).to(u)
+    table = _areas_on(u.device, u.dtype)
     position = u[:, 0] * (len(_AREAS) - 1)
     knot = position.long().clamp(max=len(_AREAS) - 2)
     area = torch.lerp(table[knot], table[knot + 1], position - knot)

@@ -72,7 +72,6 @@ class TrainBatches:
         if batch_size > len(self.split) or len(self.split) < 2:
             raise UsageError(f"train.batch_size {batch_size}", f"{len(self.split)} training images", "make it smaller")
         self._images = _on(self.device, self.split.images)
-        self._labels = torch.from_numpy(self.split.labels)
         self._normalize = Normalize(dataset, spec.normalize, self.device)
 
     @property
@@ -84,35 +83,57 @@ class TrainBatches:
         """Batches of ``epoch`` from ``first_step`` on: x (B, C, H, W) float32, channels_last, and y (B,) int64, on
         the device."""
         order = numpy_stream(self.seed, "order", epoch).permutation(len(self.split))
-        drawn = augment.draws(self.seed, epoch, int(self.split.indices[-1]) + 1) if self.augment else None
+        samples = self.split.indices[order]
+        chosen = torch.from_numpy(samples).to(self._images.device)
+        labels = torch.from_numpy(self.split.labels[order]).to(self.device)
+        cuts = self._cuts(epoch, samples)
         for step in range(first_step, self.steps_per_epoch):
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            samples = self.split.indices[chosen]
-            x = self._normalize(_take(self._images, samples, self.device))
-            if drawn is None:
-                x = augment.centre_crop(x, self.resolution)
-            else:
-                x = self._augmented(x, torch.from_numpy(drawn[samples]))
-            yield x.permute(0, 3, 1, 2), self._labels[torch.from_numpy(chosen)].to(self.device)
+            part = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            x = self._augmented(self._normalize(_take(self._images, chosen[part], self.device)), cuts, part)
+            yield x.permute(0, 3, 1, 2), labels[part]
 
-    def _augmented(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        """``u`` (B, DRAWS) stays on the processor: what is derived from it is exact in float64, and not every device
-        has that."""
-        size, device = self.resolution, self.device
-        mirrored = (u[:, 2] < 0.5).to(device) if "flip" in self.augment else None
+    def _cuts(self, epoch: int, samples: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """What augments each sample of the epoch, in its order, on the device: moved there once, so that no step waits.
+
+        ``mirrored`` (N,) bool, ``box`` (N, 4) float32, ``top`` and ``left`` (N,) int64, those that are asked for. They
+        are derived on the processor, in float64, which not every device has.
+        """
+        if not self.augment:
+            return {}
+        u = torch.from_numpy(augment.draws(self.seed, epoch, int(self.split.indices[-1]) + 1)[samples])
+        cuts: dict[str, torch.Tensor] = {}
+        if "flip" in self.augment:
+            cuts["mirrored"] = u[:, 2] < 0.5
         if "random-resized-crop" in self.augment:
-            x = augment.random_resized_crop(x, size, u[:, 3:7].float().to(device))
-            return x if mirrored is None else augment.flip(x, mirrored)
-        if "crop" in self.augment:
-            x = augment.pad(x, size // 8) if x.shape[1] == size else x
-            top, left = (u[:, :2] * (x.shape[1] - size + 1)).long().to(device).unbind(1)
+            cuts["box"] = u[:, 3:7].float()
         else:
-            top = left = torch.full((len(x),), (x.shape[1] - size) // 2, device=device)
-        return augment.crop(x, size, top, left, mirrored)
+            size, stored = self.resolution, self.split.images.shape[1]
+            if "crop" in self.augment:
+                padded = stored + 2 * (size // 8) if stored == size else stored
+                cuts["top"], cuts["left"] = (u[:, :2] * (padded - size + 1)).long().T.contiguous()
+            else:
+                cuts["top"] = cuts["left"] = torch.full((len(u),), (stored - size) // 2)
+        return {name: values.to(self.device) for name, values in cuts.items()}
+
+    def _augmented(self, x: torch.Tensor, cuts: dict[str, torch.Tensor], part: slice) -> torch.Tensor:
+        size = self.resolution
+        if not self.augment:
+            return augment.centre_crop(x, size)
+        mirrored = cuts["mirrored"][part] if "mirrored" in cuts else None
+        if "box" in cuts:
+            x = augment.random_resized_crop(x, size, cuts["box"][part])
+            return x if mirrored is None else augment.flip(x, mirrored)
+        if "crop" in self.augment and x.shape[1] == size:
+            x = augment.pad(x, size // 8)
+        return augment.crop(x, size, cuts["top"][part], cuts["left"][part], mirrored)
 
 
-def _take(images: torch.Tensor, samples: NDArray[np.int64], device: torch.device) -> torch.Tensor:
-    return images.index_select(0, torch.from_numpy(samples).to(images.device)).to(device)
+def _take(images: torch.Tensor, samples: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Those images (B, H, W, C) on the device; from pinned memory where they have to be moved, so that nobody waits."""
+    taken = images.index_select(0, samples)
+    if taken.device.type == device.type:
+        return taken
+    return taken.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else taken.to(device)
 
 
 def test_batches(
@@ -123,7 +144,7 @@ def test_batches(
     device = torch.device(device)
     images, normalize = _mapped(split.images), Normalize(dataset, spec.normalize, device)
     for start in range(0, len(split), batch_size):
-        samples = split.indices[start : start + batch_size]
+        samples = torch.from_numpy(split.indices[start : start + batch_size])
         x = augment.centre_crop(normalize(_take(images, samples, device)), dataset.resolution)
         y = torch.from_numpy(split.labels[start : start + batch_size]).to(device)
         yield x.permute(0, 3, 1, 2), y
