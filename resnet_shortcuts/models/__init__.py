@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from resnet_shortcuts.models.spec import NetworkSpec, network_names
 
 if TYPE_CHECKING:
-    from resnet_shortcuts.models.build import build_network, set_position
+    from resnet_shortcuts.models.build import build_network, check_network, set_position
 
-__all__ = ["NetworkSpec", "build_network", "network_names", "set_position"]
+__all__ = ["NetworkSpec", "build_network", "check_network", "network_names", "set_position"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"build_network", "set_position"}:
+    if name in {"build_network", "check_network", "set_position"}:
         from resnet_shortcuts.models import build
 
         return getattr(build, name)

@@ -157,7 +157,11 @@ class PreactivationBottleneckBlock(PreactivationBlock):
 
 
 class PyramidBlock(Block):
-    """shortcut(x, branch(x)) with branch = BN, 3x3, BN, ReLU, 3x3, BN (Han et al. 2017): the shortcut reads x."""
+    """shortcut(x, branch(x)) with branch = BN, 3x3, BN, ReLU, 3x3, BN (Han et al. 2017).
+
+    A learned shortcut, which reads the pre-activated input, gets BN(x) here: no ReLU comes before the first
+    convolution.
+    """
 
     preactivation = True
 

@@ -148,6 +148,19 @@ def build_network(
     return model
 
 
+def check_network(spec: NetworkSpec | str, strategy: Strategy, *, in_channels: int, num_classes: int) -> None:
+    """Raise what `build_network` would raise, in milliseconds: nothing is drawn unless zero_init asks for it.
+
+    Runs a plugin's code, and holds it to the contract.
+    """
+    spec = NetworkSpec.model_validate(spec)
+    if spec.zero_init is True:
+        build_network(spec, strategy, in_channels=in_channels, num_classes=num_classes, seed=0)
+        return
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        ResidualNetwork(spec.architecture, strategy, in_channels, num_classes)
+
+
 def set_position(model: nn.Module, seed: int, step: int) -> None:
     """Tell modules that draw at random where in the run they are: a draw depends on (seed, step, site) alone."""
     for module in cast("list[Any]", getattr(model, "random_modules", ())):

@@ -55,14 +55,18 @@ class Family:
     architecture: Callable[[int], Architecture]
 
 
+#: Deeper than the deepest net published (1,202 layers): beyond it, a depth is a typing error.
+_DEEPEST = 2000
+
+
 def _cifar(kind: str, block: str, suffix: str, layers: int, alpha: float | None = None) -> Family:
     """Three stages of n blocks; ``layers`` = 3 stages x convolutions a block, to which stem and final layer come."""
     return Family(
         rf"cifar-{kind}-(?P<N>\d+){suffix}",
-        f"{layers}n+2",
+        f"{layers}n+2, at most {_DEEPEST}",
         tuple(layers * n + 2 for n in ((3, 9, 18) if layers == 6 else (3, 12, 18))),
         lambda depth: f"cifar-{kind}-{depth}{suffix}",
-        lambda depth: depth >= layers + 2 and (depth - 2) % layers == 0,
+        lambda depth: layers + 2 <= depth <= _DEEPEST and (depth - 2) % layers == 0,
         lambda depth: Architecture(((depth - 2) // layers,) * 3, block, "cifar", 16, alpha=alpha),
     )
 
@@ -113,7 +117,7 @@ def parse_name(name: str) -> Architecture:
         depth = int(found["N"][:9])
         if family.valid(depth):
             return family.architecture(depth)
-        near = sorted((d for d in range(5000) if family.valid(d)), key=lambda d: (abs(d - depth), d))[:2]
+        near = sorted((d for d in range(_DEEPEST + 1) if family.valid(d)), key=lambda d: (abs(d - depth), d))[:2]
         raise ValueError(
             f"no network {name!r}: the depth must be {family.rule}: "
             f"did you mean {' or '.join(repr(family.name(d)) for d in near)}?"

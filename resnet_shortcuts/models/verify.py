@@ -1,7 +1,7 @@
 """``rsc verify``: every property of a strategy, of its operator alone and of the networks that it makes."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -69,36 +69,49 @@ def windows(activations: Tensor, limit: int = 4096) -> Tensor:
     return torch.cat(places)[:limit]
 
 
-def verify_block(strategy: Strategy, *, seed: int = 0) -> list[Row]:
+def _block_join(strategy: Strategy, channels: int, stride_first: bool, seed: int) -> Callable[[Tensor], Tensor]:
+    """The join of a bottleneck from ``channels`` to twice as many, before its last ReLU; eval mode, float64."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(streams.key64("verify", seed))
+        shortcut = build_shortcut(strategy, Site(channels, 2 * channels, 2, 1, 3))
+        block = BottleneckBlock(channels, channels // 2, 2, shortcut, first=False, stride_first=stride_first)
+        block.double().eval()
+
+    def join(x: Tensor) -> Tensor:
+        joined: Tensor = block.shortcut(x, block.branch(x))
+        return joined
+
+    return join
+
+
+_VERSIONS = (("v1.5", False), ("v1", True))
+
+
+def verify_block(strategy: Strategy, inputs: Mapping[str, Tensor], *, seed: int = 0) -> list[Row]:
     """Measure (e): what the join of shortcut and branch lets through, with the stride in the 3x3 (v1.5) or 1x1 (v1).
 
-    The block is the bottleneck of 8 to 16 channels at a transition, He's initialisation, before its last ReLU. With
-    v1.5 the branch reads every pixel; with v1 it reads a quarter of them, so influence is that quarter and the
-    shortcut's own. Explained variance is of smooth fields, 8 x 8.
+    The block is a bottleneck from C to 2C channels at a transition, He's initialisation. With v1.5 the branch reads
+    every pixel; with v1 it reads a quarter of them, so influence (C = 8, white noise) is that quarter and the
+    shortcut's own. Explained variance is of smooth fields (C = 8, 8 x 8) and of each stage's real activations among
+    ``inputs``.
     """
     declared = declare(strategy)
     rows = []
-    for version, stride_first in (("v1.5", False), ("v1", True)):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(streams.key64("verify", seed))
-            shortcut = build_shortcut(strategy, Site(8, 16, 2, 1, 3))
-            block = BottleneckBlock(8, 4, 2, shortcut, first=False, stride_first=stride_first).double().eval()
-
-        def join(x: Tensor, block: BottleneckBlock = block) -> Tensor:
-            joined: Tensor = block.shortcut(x, block.branch(x))
-            return joined
-
-        x = measure.white(seed, "block", 16, 8, 8, 8)
+    for version, stride_first in _VERSIONS:
         expected = None
         if declared is not None and strategy.point.join == "add":
             # A quarter of the pixels is the same quarter for every operator that reads no more than that.
-            expected = 1.0 if not stride_first else max(0.25, declared.influence)
-        name = f"block influence, {version}"
-        rows.append(row(strategy.name, name, "random", measure.influence(join, x), expected, 1e-6))
-        with torch.no_grad():
-            fields = smooth_fields(1500, 8, 8, seed)
-            explained = explained_variance(fields, join(fields), 1e-4)
-        rows.append(row(strategy.name, f"block information, {version}", "smooth field", explained))
+            expected = max(0.25, declared.influence) if stride_first else 1.0
+        join = _block_join(strategy, 8, stride_first, seed)
+        reached = measure.influence(join, measure.white(seed, "block", 16, 8, 8, 8))
+        rows.append(row(strategy.name, f"block influence, {version}", "random", reached, expected, 1e-6))
+        for on, x in {"smooth field": smooth_fields(1500, 8, 8, seed), **inputs}.items():
+            if x.shape[1] < 8:
+                continue  # images: a network's first transition comes after its stem
+            join = _block_join(strategy, x.shape[1], stride_first, seed)
+            with torch.no_grad():
+                explained = explained_variance(x, join(x.double()))
+            rows.append(row(strategy.name, f"block information, {version}", on, explained))
     return rows
 
 
@@ -185,6 +198,11 @@ def real_inputs(images: Tensor, seed: int = 0) -> dict[str, Tensor]:
     return found
 
 
+@cache
+def _embedded_inputs(seed: int) -> dict[str, Tensor]:
+    return real_inputs(embedded_images()[0], seed)
+
+
 def verify_real(strategy: Strategy, inputs: Mapping[str, Tensor], *, seed: int = 0) -> list[Row]:
     """Linearity, coverage and explained variance on `real_inputs`: real images and each stage's real activations."""
     return [found for on, x in inputs.items() for found in verify_activations(strategy, x, on, seed=seed)]
@@ -207,12 +225,12 @@ def verify(
     """
     chosen = [name if isinstance(name, Strategy) else find(name) for name in names or ()] or list(strategies())
     pictures, labels = embedded_images() if images is None else images
-    inputs = real_inputs(pictures, seed)
+    inputs = _embedded_inputs(seed) if images is None else real_inputs(pictures, seed)
     rows: list[Row] = []
     for strategy in chosen:
         try:
             rows += verify_operator(strategy, seed=seed) + verify_information(strategy, seed=seed)
-            rows += verify_block(strategy, seed=seed) + verify_dead_channels(strategy, seed=seed)
+            rows += verify_block(strategy, inputs, seed=seed) + verify_dead_channels(strategy, seed=seed)
             rows += verify_real(strategy, inputs, seed=seed)
             rows += (
                 verify_gradients(strategy, pictures, labels, seed=seed, depths=depths, steps=steps) if depths else []

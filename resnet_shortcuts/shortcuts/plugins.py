@@ -114,7 +114,8 @@ def check_plugin(plugin: Plugin) -> None:
     """
     load_class(plugin)
     for site in _SITES:
-        with torch.random.fork_rng(devices=[]):
+        # Whoever builds the first shortcut may do so without gradients or on the meta device: the check needs neither.
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
             try:
                 _check_site(plugin, site)
             except UsageError as error:

@@ -108,7 +108,7 @@ def verify_operator(strategy: Strategy, *, seed: int = 0) -> list[Row]:
 
 def verify_information(strategy: Strategy, *, seed: int = 0) -> list[Row]:
     """Explained variance of smooth random fields (correlation 0.9, 16 x 16), one channel in, two out."""
-    fields = smooth_fields(6000, 1, _FIELD, seed)
+    fields = smooth_fields(4000, 1, _FIELD, seed)
     outputs = measure.Operator(strategy, channels=1, seed=seed)(fields).detach()
     measured = explained_variance(fields, outputs)
     return [row(strategy.name, "information", "smooth field", measured, expected_ar(strategy, _FIELD), 0.01)]

@@ -2,7 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from resnet_shortcuts.models import NetworkSpec, build_network, network_names, set_position
+from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.models import NetworkSpec, build_network, check_network, network_names, set_position
 from resnet_shortcuts.shortcuts import find, strategies
 
 
@@ -110,3 +111,17 @@ def test_the_position_of_a_compiled_network_can_be_set():
     assert not torch.equal(compiled(x), first)
     set_position(model, 1, 1)
     torch.testing.assert_close(model(x), first)
+
+
+def test_a_network_is_checked_without_building_it():
+    check_network("imagenet-resnet-152", find("C"), in_channels=3, num_classes=1000)
+    with pytest.raises(UsageError, match="whole multiple"):
+        check_network("cifar-pyramidnet-20", find("avg-duplicate"), in_channels=3, num_classes=10)
+    spec = NetworkSpec(name="cifar-resnet-8", zero_init=True)
+    with pytest.raises(UsageError, match="can never learn"):
+        check_network(spec, find("A"), in_channels=3, num_classes=10)
+
+
+def test_a_depth_beyond_reason_is_refused():
+    with pytest.raises(ValidationError, match="did you mean"):
+        NetworkSpec.model_validate("cifar-resnet-999999999998")

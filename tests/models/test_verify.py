@@ -141,3 +141,28 @@ def test_gradient_norms_before_and_after_some_training():
 def test_the_transition_of_the_measurements_has_no_norm():
     operator = measure.Operator(find("B"))
     assert operator.site == Site(8, 16, 2, 1, 3, preactivation=True)
+
+
+def test_a_users_own_is_measured_and_nothing_declared(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from resnet_shortcuts.shortcuts import Shortcut\n"
+        "class Mine(Shortcut):\n"
+        "    def __init__(self, site):\n"
+        "        super().__init__()\n"
+        "        self.stride = site.stride\n"
+        "    def forward(self, x, residual):\n"
+        "        return residual + x[:, :, ::self.stride, ::self.stride].mean(1, keepdim=True)\n"
+    )
+    rows = verify([find("./mine.py:Mine", tmp_path)])
+    found = {row["property"]: row for row in rows}
+    assert found["linear"]["measured"] is True
+    assert found["coverage"]["measured"] == 0.25
+    assert all(row["ok"] is None for row in rows)
+
+
+def test_the_question_settled_for_the_whole_block():
+    """With the stride in the 3x3 the branch sees every pixel; with the stride in the 1x1, A loses three quarters."""
+    rows = {(row["strategy"], row["property"]): row["measured"] for row in verify(["A", "avg-pad"])}
+    assert rows["stride-pad", "block influence, v1.5"] == 1
+    assert rows["stride-pad", "block influence, v1"] == 0.25
+    assert rows["avg-pad", "block influence, v1"] == 1

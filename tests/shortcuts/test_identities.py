@@ -10,8 +10,7 @@ from resnet_shortcuts.shortcuts import Site, build_shortcut, find
 from resnet_shortcuts.shortcuts.channels import Convolution
 from resnet_shortcuts.shortcuts.spatial import build_spatial
 
-settings.register_profile("identities", max_examples=25, deadline=None, derandomize=True)
-settings.load_profile("identities")
+FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 SIZES = st.integers(1, 11)
 CHANNELS = st.integers(1, 5)
@@ -34,6 +33,7 @@ def close(a, b):
     torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-12)
 
 
+@FEW
 @given(SIZES, SIZES, CHANNELS, STRIDES)
 def test_a_1x1_pool_of_stride_s_is_striding(height, width, channels, stride):
     x = tensor(2, channels, height, width)
@@ -42,6 +42,7 @@ def test_a_1x1_pool_of_stride_s_is_striding(height, width, channels, stride):
     assert torch.equal(F.avg_pool2d(x, 1, stride), strided)
 
 
+@FEW
 @given(SIZES, SIZES, CHANNELS)
 def test_avg_2x2_is_a_frozen_2x2_convolution_of_quarters(height, width, channels):
     x = tensor(2, channels, 2 * height, 2 * width)
@@ -49,6 +50,7 @@ def test_avg_2x2_is_a_frozen_2x2_convolution_of_quarters(height, width, channels
     close(build_spatial("avg", 2)(x), F.conv2d(x, kernel, stride=2, groups=channels))
 
 
+@FEW
 @given(SIZES, SIZES, CHANNELS, CHANNELS, STRIDES)
 def test_space_to_depth_and_1x1_is_a_convolution_as_wide_as_its_stride(height, width, inputs, outputs, stride):
     x = tensor(2, inputs, height * stride, width * stride)
@@ -59,6 +61,7 @@ def test_space_to_depth_and_1x1_is_a_convolution_as_wide_as_its_stride(height, w
         close(alone(name, site, x, {"operation.conv.weight": weight}), expected)
 
 
+@FEW
 @given(SIZES, SIZES, CHANNELS, CHANNELS)
 def test_d_is_a_2x2_convolution_with_tied_taps(height, width, inputs, outputs):
     x = tensor(2, inputs, 2 * height, 2 * width)
@@ -69,6 +72,7 @@ def test_d_is_a_2x2_convolution_with_tied_taps(height, width, inputs, outputs):
     close(d, alone("projection-2x2", site, x, {"operation.conv.weight": tied}))
 
 
+@FEW
 @given(SIZES, SIZES, CHANNELS, CHANNELS, st.sampled_from(["blur3", "blur4", "avg", "avg3", "stride"]))
 def test_a_filter_and_a_1x1_convolution_commute(height, width, inputs, outputs, name):
     x = tensor(2, inputs, height, width)
@@ -77,6 +81,7 @@ def test_a_filter_and_a_1x1_convolution_commute(height, width, inputs, outputs, 
     close(one(spatial(x)), spatial(one(x)))
 
 
+@FEW
 @given(st.integers(2, 4), CHANNELS, st.integers(0, 2), st.integers(0, 2))
 def test_even_shifts_pass_through_in_the_interior(half, channels, down, right):
     size = 4 * half + 12
@@ -93,6 +98,7 @@ def test_even_shifts_pass_through_in_the_interior(half, channels, down, right):
         close(shortcut(moved, zeros), torch.roll(shortcut(x, zeros), (down, right), (2, 3)))
 
 
+@FEW
 @given(SIZES, SIZES, CHANNELS)
 def test_haar_is_orthonormal_and_starts_with_twice_the_average(height, width, channels):
     x = tensor(2, channels, 2 * height, 2 * width)
@@ -104,6 +110,7 @@ def test_haar_is_orthonormal_and_starts_with_twice_the_average(height, width, ch
     ) or torch.allclose(bands[:, :channels], alone("haar-pad", Site(channels, channels, 2), x), rtol=1e-6)
 
 
+@FEW
 @given(SIZES, SIZES, CHANNELS, st.integers(0, 6))
 def test_both_sides_padding_is_the_same_up_to_a_permutation(height, width, channels, extra):
     x = tensor(2, channels, height, width)

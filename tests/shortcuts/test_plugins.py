@@ -119,3 +119,9 @@ def test_the_entry_point_group(tmp_path, monkeypatch):
         assert build_shortcut(mine, Site(4, 8, 2)) is not None
     finally:
         sources.installed.cache_clear()
+
+
+def test_the_check_does_not_depend_on_who_builds_first(tmp_path):
+    write(tmp_path)
+    with torch.no_grad(), torch.device("meta"):
+        assert build_shortcut(find("./my_shortcut.py:Mine", tmp_path), Site(4, 8, 2)) is not None
