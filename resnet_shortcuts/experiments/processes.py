@@ -27,11 +27,11 @@ def environment(threads: int) -> dict[str, str]:
 
 
 class Worker:
-    """One ``experiments.worker`` process. ``run`` is what it trains now, None while idle."""
+    """One ``experiments.worker`` process: ``run`` is what it trains (None: idle); if ``leaving`` it takes no more."""
 
     def __init__(self, setup: Mapping[str, Any]) -> None:
         self.run: PlannedRun | None = None
-        self.was_ready = self.ended = False
+        self.was_ready = self.ended = self.leaving = False
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "resnet_shortcuts.experiments.worker", str(os.getpid())],
@@ -91,6 +91,8 @@ class Worker:
         said = self._stderr.read().decode(errors="replace").strip().splitlines()
         if code == -signal.SIGKILL:
             return "worker process killed (SIGKILL: out of memory, or by hand)"
+        if code == 0:
+            return "worker process was told to stop (SIGTERM); its checkpoint is saved"
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         return f"worker process ended {how}" + (f": {said[-1][:200]}" if said else "")
 

@@ -30,7 +30,7 @@ _LEAST_FREE_BYTES = 64 * 2**20
 class Event:
     """Something that happened during a sweep.
 
-    ``kind``: skipped, started, progress (``step`` of ``steps`` if known), done, diverged, failed, elsewhere (another
+    ``kind``: skipped, started, progress (at ``step``, in ``epoch`` from 0), done, diverged, failed, elsewhere (another
     process finished it), waiting (for another process), warning. ``finished`` of ``total`` runs need nothing more.
     """
 
@@ -165,9 +165,10 @@ class _Sweep:
         """Give every idle worker a run; start workers while there are more runs than workers."""
         self._look_elsewhere()
         while self.queue:
-            worker = next((worker for worker in self.workers if worker.run is None), None)
+            staying = [worker for worker in self.workers if not worker.leaving]
+            worker = next((worker for worker in staying if worker.run is None), None)
             if worker is None:
-                if len(self.workers) >= self.jobs:
+                if len(staying) >= self.jobs:
                     return
                 worker = Worker(self.setup)
                 self.workers.append(worker)
@@ -249,7 +250,7 @@ class _Sweep:
                 seconds=event["elapsed_seconds"],
             )
         elif kind == "failed":
-            worker.run = None
+            worker.run, worker.leaving = None, True  # a process that met the unexpected takes no other run
             self._failed(run, event["reason"], event["code"])
         elif kind == "busy":
             worker.run = None

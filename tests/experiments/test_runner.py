@@ -65,6 +65,20 @@ def test_runs_do_not_depend_on_what_the_worker_ran_before(rig, first, tmp_path, 
         assert again.outcome(number) == rig.outcome(there)
 
 
+def test_a_run_without_a_good_checkpoint_is_named_and_the_others_are_trained(tmp_path, rig):
+    """Fault 33 to 36 in a sweep: exit 4, one run damaged, two done, by the one worker and its successor."""
+    fresh = make_rig(tmp_path, rig.dataset.parents[1], YAML, "shortcuts=[plain, A, C]")
+    bad = fresh.plan.runs[0].run_id
+    work = fresh.experiment.work_folder(bad)
+    work.mkdir(parents=True)
+    (work / "checkpoint-000000000001-000000.json").write_bytes(b"half a mani")
+    summary, events = sweep(fresh, jobs=1)
+    assert list(summary.damaged) == [bad]
+    assert len(summary.done) == 2
+    assert summary.exit_code == 4
+    assert [event.run.run_id for event in events if event.kind == "failed"] == [bad]
+
+
 def test_workers_that_do_not_start_are_an_environment_fault(tmp_path, rig, monkeypatch):
     fresh = make_rig(tmp_path, rig.dataset.parents[1], YAML)
     broken = tmp_path / "broken" / "torch"
