@@ -129,16 +129,18 @@ def _discards(facts: _Facts) -> _Judged:
 
 
 def _encodes(facts: _Facts) -> _Judged:
-    found: list[tuple[str, float, float]] = []
+    parts: list[str] = []
+    more: set[bool] = set()
     for what in INFORMATION:
         theirs = facts.numbers(A, what)
-        for on, ours in facts.numbers(ASKER, what).items():
-            if on in theirs:
-                found.append((f"{what} on {on}" if on else what, ours, theirs[on]))
-    if not found:
+        pairs = {on: (ours, theirs[on]) for on, ours in facts.numbers(ASKER, what).items() if on in theirs}
+        if pairs:
+            shown = (f"{on} {ours:.1%} / {base:.1%}".strip() for on, (ours, base) in pairs.items())
+            parts.append(f"{what}: {', '.join(shown)}")
+            more |= {ours > base for ours, base in pairs.values()}
+    if not parts:
         return _unmeasured("rank and information were")
-    figure = "; ".join(f"{words}: {ours:.1%} against {theirs:.1%} of A" for words, ours, theirs in found)
-    more = {ours > theirs for _, ours, theirs in found}
+    figure = f"{ASKER} / {A}; {'; '.join(parts)}"
     return (NOT_SETTLED if len(more) > 1 else TRUE if more == {True} else FALSE), figure, "", _VERIFY
 
 

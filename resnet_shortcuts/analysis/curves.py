@@ -44,6 +44,7 @@ def _figure(record: ExperimentRecord, network: str, runs: Sequence[RunRecord]) -
                 if key == "test_accuracy":
                     ends.append(f"{name} ends at {found[1][-1]:.2f} %")
             axis.set_xlabel("epoch")
+            axis.locator_params(axis="x", integer=True)
             axis.set_ylabel(label)
         legend(figure, axes[0], right)
     where = record.regime.sentence(pretty_network(network))

@@ -70,7 +70,7 @@ def test_measures_that_point_both_ways_settle_nothing() -> None:
     both = verify_rows({**TABLE, ("max-pad", "information", "real images"): 0.6})
     found = claim(3, runs(plain=BASE), both)
     assert found.verdict == "not settled"
-    assert "information on real images: 60.0% against 53.0% of A" in found.figure
+    assert "real images 60.0% / 53.0%" in found.figure
 
 
 def test_an_operator_that_scales_is_no_max_pool() -> None:
