@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
-from resnet_shortcuts.errors import IntegrityError
+from resnet_shortcuts.errors import IntegrityError, RscError
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.spec import CostReport
@@ -25,10 +25,10 @@ def read_experiment(experiment: Experiment, *, images: bool = True) -> Experimen
     plan itself is damaged.
     """
     plan = experiment.plan()
-    config, text = _config(experiment.folder / "config.yaml")
     runs: list[RunRecord] = []
     missing: list[tuple[str, str, int]] = []
     damaged: list[str] = []
+    config, text = _config(experiment.folder / "config.yaml", damaged)
     for planned in plan.runs:
         try:
             run = _ended(experiment, planned, images)
@@ -93,11 +93,18 @@ def _by_plan(runs: Sequence[RunRecord], planned: Sequence[PlannedRun]) -> list[R
     return sorted(runs, key=lambda run: (networks.index(run.network), shortcuts.index(run.shortcut)))
 
 
-def _config(path: Path) -> tuple[dict[str, Any], str]:
-    """The stored config as plain data. Strategies in it are not looked up: a user's own may be gone by now."""
+def _config(path: Path, damaged: list[str]) -> tuple[dict[str, Any], str]:
+    """The stored config as plain data. Strategies in it are not looked up: a user's own may be gone by now.
+
+    One that cannot be read is named in ``damaged``; the runs are shown all the same, with the default margin.
+    """
     from resnet_shortcuts.experiments import yaml_lines
 
-    document = yaml_lines.load(path).data
+    try:
+        document = yaml_lines.load(path).data
+    except RscError as error:
+        damaged.append(str(error))
+        return {}, ""
     return (document if isinstance(document, dict) else {}), path.read_text(encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ ALPHA = 0.05
 POWER = 0.8
 EXACT_SEEDS = 14
 FLIPS = 100_000
+_KEPT_SEEDS = 32
 _NO_SPREAD = 1e-9  # points; below it differences are equal but for rounding
 
 
@@ -108,19 +109,34 @@ def sign_flip(differences: Sequence[float]) -> SignFlip:
     observed = abs(float(values.sum()))
     near = observed - 1e-9 * max(1.0, float(np.abs(values).sum()))  # sums in another order differ by rounding
     if n <= EXACT_SEEDS:
-        return SignFlip(float(np.mean(np.abs(_signs(n) @ values) >= near)), True, 2.0 ** (1 - n))
-    count = int(np.sum(np.abs(_signs(n) @ values) >= near))
+        return SignFlip(float(np.mean(np.abs(_every_sign(n) @ values) >= near)), True, 2.0 ** (1 - n))
+    count = sum(int(np.sum(np.abs(signs @ values) >= near)) for signs in _drawn_signs(n))
     return SignFlip((count + 1) / (FLIPS + 1), False, max(2.0 ** (1 - n), 1 / (FLIPS + 1)))
 
 
 @functools.lru_cache(maxsize=2)
-def _signs(n: int) -> NDArray[np.float64]:
-    """Rows of +1 and -1, (flips, n): every combination to 14, seeded draws beyond."""
-    if n <= EXACT_SEEDS:
-        bits = ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.float64)
-    else:
-        bits = numpy_stream("sign-flip", n).integers(0, 2, size=(FLIPS, n), dtype=np.int8).astype(np.float64)
-    return 1.0 - 2.0 * bits
+def _every_sign(n: int) -> NDArray[np.float64]:
+    """Every combination of n signs, (2^n, n) of +1 and -1."""
+    return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.float64)
+
+
+def _drawn_signs(n: int) -> Iterator[NDArray[np.float64]]:
+    """Seeded signs, 100,000 rows of n in all; blocks of 1 MiB or so, kept for the next test where they are few."""
+    if n <= _KEPT_SEEDS:
+        yield _kept_signs(n)
+        return
+    stream, rows = numpy_stream("sign-flip", n), max(1, 2**17 // n)
+    for start in range(0, FLIPS, rows):
+        yield _draw(stream, min(rows, FLIPS - start), n)
+
+
+@functools.lru_cache(maxsize=2)
+def _kept_signs(n: int) -> NDArray[np.float64]:
+    return _draw(numpy_stream("sign-flip", n), FLIPS, n)
+
+
+def _draw(stream: np.random.Generator, rows: int, n: int) -> NDArray[np.float64]:
+    return 1.0 - 2.0 * stream.integers(0, 2, size=(rows, n), dtype=np.int8).astype(np.float64)
 
 
 def correlation(ours: Sequence[float], theirs: Sequence[float]) -> float | None:

@@ -9,6 +9,7 @@ import pytest
 from resnet_shortcuts.analysis.read import read_experiment
 from resnet_shortcuts.analysis.summary import rows
 from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, Race
+from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments.config import load_config
 from resnet_shortcuts.experiments.plan import make_plan
 from resnet_shortcuts.experiments.records import render
@@ -134,3 +135,14 @@ def test_costs_at_another_batch_size_are_not_taken(experiment: Experiment) -> No
     (experiment.folder / "cost").mkdir(exist_ok=True)
     (experiment.folder / "cost" / "a.json").write_text(other.model_dump_json())
     assert read_experiment(experiment).costs == []
+
+
+def test_a_half_written_plan_is_an_integrity_error_and_a_lost_config_is_named(experiment: Experiment) -> None:
+    (experiment.folder / "config.yaml").unlink()
+    record = read_experiment(experiment)
+    assert len(record.runs) == 7
+    assert "config.yaml" in record.damaged[0]
+    plan = experiment.folder / "plan.json"
+    plan.write_bytes(plan.read_bytes()[:100])
+    with pytest.raises(IntegrityError):
+        read_experiment(experiment)

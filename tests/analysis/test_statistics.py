@@ -81,6 +81,12 @@ def test_sign_flip_beyond_14_seeds_is_seeded_close_and_never_zero() -> None:
     assert statistics.sign_flip(np.ones(30)).p > 0
 
 
+def test_sign_flip_of_a_thousand_seeds_takes_no_gigabyte() -> None:
+    values = np.random.default_rng(12).normal(0.05, size=1500)
+    normal = 2 * stats.norm.sf(abs(values.sum()) / math.sqrt(values @ values))
+    assert statistics.sign_flip(values).p == pytest.approx(normal, abs=0.01)
+
+
 @pytest.mark.parametrize(("n", "floor"), [(5, 0.0625), (6, 0.03125), (9, 0.00390625)])
 def test_sign_flip_floor(n: int, floor: float) -> None:
     assert statistics.sign_flip(np.arange(1.0, n + 1)).p == statistics.sign_flip(np.arange(1.0, n + 1)).floor == floor
