@@ -26,6 +26,8 @@ def merge(experiments: Sequence[ExperimentRecord]) -> tuple[ExperimentRecord, li
     merged = dataclasses.replace(
         first,
         cost_sentences=said,
+        command=" && ".join(in_order(experiment.command for experiment in experiments if experiment.command)),
+        config_text="\n---\n".join(in_order(one.config_text for one in experiments if one.config_text)),
         name="+".join(in_order(experiment.name for experiment in experiments)),
         runs=_once(run for experiment in experiments for run in experiment.runs),
         missing=_still_missing(experiments),

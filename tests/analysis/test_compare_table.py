@@ -137,7 +137,9 @@ def test_costs_of_unlike_machines_are_refused_by_name_but_counts_stay() -> None:
 
 def test_a_run_in_two_experiments_counts_once_and_the_finished_one_wins() -> None:
     again = record(name="two", runs=[RunRecord(NET, "C", 0, test_accuracy=70.0)], missing=[])
-    merged, _ = merge([record(), again])
+    merged, _ = merge([record(command="train one"), again])
+    assert merged.command == "train one"
+    assert merge([record(command="train one"), record(command="train two")])[0].command == "train one && train two"
     (c,) = [row for row in rows([merged]) if row.shortcut == "C"]
     assert (c.runs, c.failed, c.accuracy_mean) == (1, 0, 70.0)
     assert merged.missing == [(NET, "C", 1), (NET, "D", 0)]
