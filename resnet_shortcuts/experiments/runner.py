@@ -21,7 +21,7 @@ from resnet_shortcuts.experiments.store import LOCK, Experiment
 from resnet_shortcuts.experiments.worker import note_failure
 
 _LOOK_SECONDS = 0.2  # how often signals and other processes' runs are looked at while no event comes
-_GRACE_SECONDS = 7.0  # what workers get to save a checkpoint; then they are killed, well within 10 s
+_GRACE_SECONDS = 6.0  # what workers get to save a checkpoint; then they are killed, well within 10 s
 _FAILED_STARTS = 3
 _LEAST_FREE_BYTES = 64 * 2**20
 

@@ -75,7 +75,8 @@ def states(rig):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_fault_45_46_a_signal_saves_and_exits(sweep, tmp_path, cache, number, code):
     running = sweep(*LONG, "--set=run.checkpoint_seconds=3600", "--set=seeds=3")
-    running.until("progress", run="projection/0")
+    first = running.until("progress")["run"]
+    running.until("progress", run="projection/1" if first == "projection/0" else "projection/0")
     workers, before = running.workers(), time.monotonic()
     running.process.send_signal(number)
     assert running.end() == code
