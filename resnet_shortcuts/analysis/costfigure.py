@@ -70,7 +70,7 @@ def _panel(axis: Axes, rows: Sequence[Row], cost: str, style: dict[str, dict[str
     for x, y, row in zip(xs, ys, rows, strict=True):
         axis.errorbar(x, y, yerr=half_width(row), linestyle="none", capsize=3, label=row.shortcut, **kind(style, row))
     axis.set_xlabel(label)
-    axis.set_ylabel("accuracy, %")
+    axis.set_ylabel("accuracy, %; 95 %, unadjusted")
     axis.margins(0.08)
     axis.ticklabel_format(useOffset=False, style="plain")
     axis.locator_params(axis="x", nbins=5)
