@@ -22,6 +22,7 @@ from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.models.build import set_position
 from resnet_shortcuts.training.spec import TrainSpec, learning_rate, total_steps
 from resnet_shortcuts.training.state import Progress, digest, momentum_of, render, restore
+from resnet_shortcuts.training.step import ENGINES, Engine, engine_for
 
 CHECK_EVERY = 50
 Capture = Callable[[], dict[str, bytes] | None]
@@ -61,6 +62,7 @@ def train(
     device: torch.device | str = "cpu",
     precision: str = "fp32",
     compile: bool = False,
+    engine: Engine | None = None,
     evaluate_every: int = 1,
     start: dict[str, bytes] | None = None,
     after_step: AfterStep | None = None,
@@ -70,11 +72,12 @@ def train(
     ``start`` is a state to go on from (``training.state``). ``after_step(progress, capture)`` is called after each
     step and each epoch; ``capture()`` renders the state at that moment (None if it is not finite and so not worth
     keeping); what it raises ends the training.
-    ``evaluate_every`` is in epochs (0: at the end only). Raises IntegrityError if ``start`` is of another network.
+    ``evaluate_every`` is in epochs (0: at the end only). ``engine`` is how a step is carried out; without one the
+    device decides (``training.step``). Raises IntegrityError if ``start`` is of another network.
     """
     device = torch.device(device)
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(model, dataset, data_spec, spec, seed, device, precision, compile)
+    run = _Run(model, dataset, data_spec, spec, seed, device, precision, compile, engine)
     if start is not None:
         run.resume(start)
     try:
@@ -103,6 +106,7 @@ class _Run:
         device: torch.device,
         precision: str,
         compile: bool,
+        engine: Engine | None,
     ) -> None:
         self.model, self.dataset, self.data_spec, self.spec = model, dataset, data_spec, spec
         self.seed, self.device, self.precision = seed, device, precision
@@ -119,7 +123,23 @@ class _Run:
         )
         self.check_every = 1 if device.type == "cpu" else CHECK_EVERY
         self.progress = Progress()
-        self._fetch_sums_from_progress()
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.hits = torch.zeros((), dtype=torch.int64, device=device)
+        self.step = self._make_step(engine or engine_for(device, compile))
+
+    def _make_step(self, engine: Engine) -> Callable[[torch.Tensor, torch.Tensor, float], None]:
+        if engine == "plain":
+            return self._plain_step
+        return ENGINES[engine](
+            self.model,
+            self.forward,
+            self.optimizer,
+            batch_size=self.spec.batch_size,
+            precision=self.precision,
+            label_smoothing=self.spec.label_smoothing,
+            loss_sum=self.loss_sum,
+            hits=self.hits,
+        )
 
     def steps_of_epoch(self) -> Iterator[None]:
         """Train to the end of the epoch, or of the run; yields after each step."""
@@ -128,20 +148,22 @@ class _Run:
         left = min(self.batches.steps_per_epoch - progress.epoch_step, self.total - progress.step)
         for images, labels in islice(self.batches.epoch(progress.epoch, first_step=progress.epoch_step), left):
             set_position(self.model, self.seed, progress.step)
-            self.optimizer.param_groups[0]["lr"] = learning_rate(spec, progress.step, self.total)
-            loss, logits = self._forward_and_loss(images, labels)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-
-            self.loss_sum += loss.detach() * len(labels)
-            self.hits += (logits.detach().argmax(1) == labels).sum()
+            self.step(images, labels, learning_rate(spec, progress.step, self.total))
             progress.seen += len(labels)
             progress.step += 1
             progress.epoch_step += 1
             if progress.step % self.check_every == 0:
                 self._look_at_sums()
             yield
+
+    def _plain_step(self, images: torch.Tensor, labels: torch.Tensor, rate: float) -> None:
+        self.optimizer.param_groups[0]["lr"] = rate
+        loss, logits = self._forward_and_loss(images, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.loss_sum += loss.detach() * len(labels)
+        self.hits += (logits.detach().argmax(1) == labels).sum()
 
     def _forward_and_loss(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
@@ -221,8 +243,8 @@ class _Run:
             raise Diverged(f"the loss is {self.progress.loss_sum} at step {self.progress.step}")
 
     def _fetch_sums_from_progress(self) -> None:
-        self.loss_sum = torch.tensor(self.progress.loss_sum, dtype=torch.float64, device=self.device)
-        self.hits = torch.tensor(self.progress.hits, dtype=torch.int64, device=self.device)
+        self.loss_sum.fill_(self.progress.loss_sum)
+        self.hits.fill_(self.progress.hits)
 
 
 def _percent_equal(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> float:

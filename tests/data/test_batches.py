@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from resnet_shortcuts.data import augment
 from resnet_shortcuts.data.batches import TrainBatches, test_batches
@@ -170,3 +172,27 @@ def test_batches_run_with_random_resized_crop():
     x, _ = next(batches(data, spec(augment=["random-resized-crop", "flip"])).epoch(0))
     assert x.shape == (16, 3, 16, 16)
     assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+class Moves(TorchDispatchMode):
+    """Counts what is copied from one device to another."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        devices = {leaf.device for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)}
+        self.count += len(devices) > 1
+        return result
+
+
+@pytest.mark.parametrize("augmentations", [(), ("crop",), ("flip",), ("crop", "flip"), ("random-resized-crop", "flip")])
+def test_only_an_epochs_first_batch_moves_anything_to_the_device(augmentations):
+    """On torch's meta device, which computes shapes alone: what is moved there would make a GPU's step wait."""
+    made = TrainBatches(dataset(), spec(augment=augmentations), seed=0, batch_size=16, device="meta")
+    list(made.epoch(0))
+    with Moves() as moves:
+        counts = [(moves.count, tuple(x.shape), tuple(y.shape)) for x, y in made.epoch(1)]
+    assert counts[0][0] > 0
+    assert [count - counts[0][0] for count, *_ in counts] == [0, 0, 0, 0]
+    assert [shapes for _, *shapes in counts] == [[(16, 3, 16, 16), (16,)]] * 3 + [[(2, 3, 16, 16), (2,)]]
