@@ -143,11 +143,11 @@ def test_batches(
     (B,) int64."""
     device = torch.device(device)
     images, normalize = _mapped(split.images), Normalize(dataset, spec.normalize, device)
+    labels = torch.from_numpy(split.labels).to(device)
     for start in range(0, len(split), batch_size):
         samples = torch.from_numpy(split.indices[start : start + batch_size])
         x = augment.centre_crop(normalize(_take(images, samples, device)), dataset.resolution)
-        y = torch.from_numpy(split.labels[start : start + batch_size]).to(device)
-        yield x.permute(0, 3, 1, 2), y
+        yield x.permute(0, 3, 1, 2), labels[start : start + batch_size]
 
 
 test_batches.__test__ = False  # type: ignore[attr-defined]  # pytest takes any test_* that a test imports for a test
