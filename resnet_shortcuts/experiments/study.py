@@ -133,15 +133,12 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
 
 
 def check_networks(study: Study) -> None:
-    """Build every network with every strategy once. Raises UsageError where a strategy cannot serve; imports torch."""
-    import torch
-
-    from resnet_shortcuts.models.build import ResidualNetwork
+    """Build every network with every strategy once, without memory. Raises UsageError where a strategy cannot serve; imports torch."""
+    from resnet_shortcuts.models.build import check_network
 
     for network in study.config.networks:
         for shortcut in study.config.shortcuts:
-            with torch.device("meta"):
-                ResidualNetwork(network.architecture, shortcut, study.input_shape[0], study.classes)
+            check_network(network, shortcut, in_channels=study.input_shape[0], num_classes=study.classes)
 
 
 def cost_request(study: Study, **changes: Any) -> CostRequest:

@@ -7,11 +7,14 @@ is the one way to build them; ``first`` marks the first block of a network.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnet_shortcuts.shortcuts.channels import Pointwise
 from resnet_shortcuts.shortcuts.contract import Shortcut
 
 
 def convolution(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """A convolution without bias, padded so that only the stride changes the size."""
+    if kernel == 1:
+        return Pointwise(in_channels, out_channels, stride)
     return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False)
 
 

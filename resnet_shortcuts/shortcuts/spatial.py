@@ -11,15 +11,19 @@ from torch import Tensor, nn
 
 
 class Stride(nn.Module):
-    """x[:, :, ::s, ::s]: keeps one pixel in s*s (the 'identity' of option A, He et al. 2015)."""
+    """x[:, :, ::s, ::s]: keeps one pixel in s*s (the 'identity' of option A, He et al. 2015).
+
+    Computed as an average over 1 x 1 pixels, which is the same to the last bit and the fastest of the equal forms
+    (benchmarks/operators.py): indexing's backward fills a tensor of zeros, then copies into it.
+    """
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a view, (N, C, ceil(H/s), ceil(W/s))."""
-        return x[:, :, :: self.stride, :: self.stride]
+        """Return (N, C, ceil(H/s), ceil(W/s))."""
+        return F.avg_pool2d(x, 1, self.stride)
 
 
 def _average(stride: int) -> nn.Module:
