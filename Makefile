@@ -1,6 +1,8 @@
 # `make benchmark` and `make test` are all that a fresh machine needs; both set up .venv first.
 PYTHON ?= python3
 CONFIG ?= configs/benchmark.yaml
+TEST_JOBS ?= 2
+TESTS ?= tests
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
@@ -23,14 +25,20 @@ benchmark: setup ## train every strategy of CONFIG over its seeds, then tables a
 	@$(BIN)/rsc train --config $(CONFIG)
 	@echo 'Next: . $(BIN)/activate    then: rsc compare, rsc --help' >&2
 
-test: setup ## all tests, fast ones first
-	$(BIN)/python -m pytest -q
+test: setup ## all tests
+	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal $(TESTS)
 
 check: setup ## style, types, directions of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+torture: setup ## the reliability tests at ten times the numbers; writes docs/reliability.md
+	$(BIN)/python -m tests.torture 10
+
+mutants: setup ## plant defects one at a time; the tests must catch each
+	$(BIN)/python -m tests.mutants
 
 clean: ## remove what tools wrote, not results
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,7 +8,8 @@ from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import Debug, Output
 from resnet_shortcuts.cli.output import as_json, as_text, chosen_format, deliver
 
-EXTENSIONS = {".md": "markdown", ".json": "json"}
+EXTENSIONS = {".md": "markdown", ".json": "json", ".txt": "table"}
+_HEADINGS = {"name": "name", "aliases": "aliases", "summary": "what it does", "source": "source"}
 
 
 @app.command()
@@ -20,17 +21,18 @@ def shortcuts(
 ) -> None:
     """List the shortcut strategies: name, aliases, one line, source."""
     from resnet_shortcuts.shortcuts.catalogue import find, strategies
+    from resnet_shortcuts.shortcuts.document import describe
 
     chosen = chosen_format(format_, output, EXTENSIONS, "table")
-    rows = [_row(strategy) for strategy in ([find(name)] if name else strategies())]
+    rows = [describe(find(name))] if name else [_row(strategy) for strategy in strategies()]
     if chosen == "json":
         deliver(as_json("shortcuts", rows), output)
     elif chosen == "markdown":
         deliver(_markdown(rows), output)
     elif name:
-        deliver("\n".join(f"{key:<8}  {_text(value)}" for key, value in rows[0].items()), output)
+        deliver(_in_full(rows[0]), output)
     else:
-        _table(rows)
+        deliver(_table(rows), output)
 
 
 def _row(strategy: Any) -> dict[str, Any]:
@@ -43,16 +45,36 @@ def _row(strategy: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
 
 
 def _markdown(rows: list[dict[str, Any]]) -> str:
-    lines = ["| name | aliases | what it does | source |", "| --- | --- | --- | --- |"]
-    lines += ["| " + " | ".join(_text(value) for value in row.values()) + " |" for row in rows]
+    lines = ["| " + " | ".join(_HEADINGS.values()) + " |", "| --- | --- | --- | --- |"]
+    lines += ["| " + " | ".join(_text(row[key]) for key in _HEADINGS) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _table(rows: list[dict[str, Any]]) -> None:
+def _in_full(row: dict[str, Any]) -> str:
+    """One strategy, a line a fact; what it does not have is left out."""
+    lines = [
+        f"{key:<10} {_text(row[key])}"
+        for key in ("name", "aliases", "summary", "formula", "source", "note", "refuses")
+        if row[key]
+    ]
+    if row["cost"]:
+        costs = ", ".join(f"{value:,} {key.replace('_', '-')}" for key, value in row["cost"].items())
+        lines.append(f"{'cost':<10} {costs} from (16, 32, 32) to (32, 16, 16)")
+    properties = {key: value for key, value in (row["properties"] or {}).items() if value is not None}
+    if properties:
+        width = max(len(key) for key in properties)
+        lines += ["", "declared properties (measure them: rsc verify " + row["name"] + ")"]
+        lines += [f"  {key:<{width}}  {_text(value)}" for key, value in properties.items()]
+    return "\n".join(lines)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -62,4 +84,4 @@ def _table(rows: list[dict[str, Any]]) -> None:
     table.add_column("source", ratio=1)
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    deliver(as_text(table), None)
+    return as_text(table)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -100,13 +100,11 @@ def judged(found: "list[Experiment]", baseline: str | None, margin: float | None
 
 
 def judge_claims_of(verdicts: "Verdicts") -> "list[Claim]":
-    """The question's claims, judged from runs, costs and what ``rsc verify`` measures (imports torch)."""
+    """The question's claims, judged from runs, costs and what ``rsc verify`` measures (measured once, then kept)."""
     from resnet_shortcuts.analysis.claims import CLAIMED, judge_claims
-    from resnet_shortcuts.models.verify import verify
+    from resnet_shortcuts.experiments.properties import measured_properties
 
-    say("measuring the claimed properties")
-    rows: list[dict[str, Any]] = verify(CLAIMED)
-    return judge_claims(verdicts.record, rows, verdicts.margin)
+    return judge_claims(verdicts.record, measured_properties(CLAIMED), verdicts.margin)
 
 
 def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":

@@ -1,0 +1,43 @@
+"""Properties of strategies as ``rsc verify`` measures them, kept: they depend on our code and torch alone."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import resnet_shortcuts
+from resnet_shortcuts import durable
+from resnet_shortcuts.data.prepare import cache_folder
+from resnet_shortcuts.errors import IntegrityError
+from resnet_shortcuts.experiments import records
+
+
+def measured_properties(names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of ``models.verify.verify`` for these strategies, from the cache where they were measured before.
+
+    Imports torch only to measure. Raises EnvironmentFault where the cache cannot be written.
+    """
+    path = cache_folder() / "verify" / f"{_key(names)}.json"
+    if path.is_file():
+        try:
+            rows: list[dict[str, Any]] = records.parse(records.read(path), path)["rows"]
+            return rows
+        except IntegrityError:
+            pass  # damaged: measured anew and replaced below
+    from resnet_shortcuts.models.verify import verify
+
+    measured = verify(names)
+    durable.write_file(path, records.render({"rows": json.loads(json.dumps(measured))}))
+    return measured
+
+
+def _key(names: Sequence[str]) -> str:
+    """A hash of everything that the measurements follow from."""
+    digest = hashlib.sha256(repr((tuple(names), metadata.version("torch"), metadata.version("numpy"))).encode())
+    package = Path(resnet_shortcuts.__file__).parent
+    for room in ("shortcuts", "models"):
+        for source in sorted((package / room).glob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
