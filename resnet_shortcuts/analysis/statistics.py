@@ -102,16 +102,35 @@ class SignFlip:
 
 def sign_flip(differences: Sequence[float]) -> SignFlip:
     """Exact to 14 differences; beyond, 100,000 seeded flips, the same for every test of n, plus the observed signs."""
-    values = np.asarray(differences, dtype=np.float64)
-    n = len(values)
+    return sign_flips([differences])[0]
+
+
+def sign_flips(many: Sequence[Sequence[float]]) -> list[SignFlip]:
+    """``sign_flip`` of each; those of equally many differences share one pass over the drawn signs."""
+    arrays = [np.asarray(differences, dtype=np.float64) for differences in many]
+    found: dict[int, SignFlip] = {}
+    for n in {len(values) for values in arrays}:
+        places = [place for place, values in enumerate(arrays) if len(values) == n]
+        found.update(zip(places, _sign_flips_of(np.stack([arrays[place] for place in places])), strict=True))
+    return [found[place] for place in range(len(arrays))]
+
+
+def _sign_flips_of(values: NDArray[np.float64]) -> list[SignFlip]:
+    """One test a row of (tests, n)."""
+    tests, n = values.shape
     if n == 0:
-        return SignFlip(math.nan, True, 1.0)
-    observed = abs(float(values.sum()))
-    near = observed - 1e-9 * max(1.0, float(np.abs(values).sum()))  # sums in another order differ by rounding
-    if n <= EXACT_SEEDS:
-        return SignFlip(float(np.mean(np.abs(_every_sign(n) @ values) >= near)), True, 2.0 ** (1 - n))
-    count = sum(int(np.sum(np.abs(signs @ values) >= near)) for signs in _drawn_signs(n))
-    return SignFlip((count + 1) / (FLIPS + 1), False, max(2.0 ** (1 - n), 1 / (FLIPS + 1)))
+        return [SignFlip(math.nan, True, 1.0)] * tests
+    rounding = 1e-9 * np.maximum(1.0, np.abs(values).sum(1))  # sums in another order differ by it
+    near = np.abs(values.sum(1)) - rounding
+    exact, rows = n <= EXACT_SEEDS, max(1, 2**20 // tests)
+    counts = np.zeros(tests, np.int64)
+    for signs in (_every_sign(n),) if exact else _drawn_signs(n):
+        for start in range(0, len(signs), rows):
+            counts += (np.abs(signs[start : start + rows] @ values.T) >= near).sum(0)
+    if exact:
+        return [SignFlip(count / 2**n, True, 2.0 ** (1 - n)) for count in counts.tolist()]
+    floor = max(2.0 ** (1 - n), 1 / (FLIPS + 1))
+    return [SignFlip((count + 1) / (FLIPS + 1), False, floor) for count in counts.tolist()]
 
 
 @functools.lru_cache(maxsize=2)
@@ -221,8 +240,14 @@ def _spread_nodes(df: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Nodes and weights for a mean over s = sd observed / sd true."""
     from scipy import stats
 
-    nodes, weights = np.polynomial.legendre.leggauss(160)
+    nodes, weights = _legendre()
     return np.sqrt(np.asarray(stats.chi2.ppf((nodes + 1) / 2, df)) / df), weights / 2
+
+
+@functools.lru_cache(maxsize=1)
+def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    nodes, weights = np.polynomial.legendre.leggauss(160)
+    return nodes, weights
 
 
 def _power_by_quadrature(shift: float, critical: float, df: int) -> float:

@@ -77,7 +77,7 @@ def _failure_fields(failures: Failures) -> dict[str, Any]:
 
 
 def _mean(verdicts: Verdicts, network: str, shortcut: str) -> float | None:
-    runs = [run for run in verdicts.record.runs if (run.network, run.shortcut) == (network, shortcut)]
+    runs = verdicts.cells.get((network, shortcut), ())
     return mean_and_sd([run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None])[0]
 
 

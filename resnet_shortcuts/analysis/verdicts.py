@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -85,6 +86,11 @@ class Verdicts:
     letters: Mapping[tuple[str, str], str] = field(default_factory=dict)
     failures: Mapping[tuple[str, str], Failures] = field(default_factory=dict)
 
+    @cached_property
+    def cells(self) -> Mapping[tuple[str, str], Sequence[RunRecord]]:
+        """The runs of each network and strategy."""
+        return _cells(self.record)
+
     @property
     def family(self) -> int:
         """How many comparisons were tested, over which Holm's procedure goes."""
@@ -151,7 +157,7 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
     pairs = [Pair(cells[key], cells.get((key[0], base), [])) for key in keys]
     tests = [statistics.paired(pair.differences, width) for pair in pairs]
     enough = [test.n >= LEAST_SEEDS for test in tests]
-    flips = [statistics.sign_flip(pair.differences) for pair in pairs]
+    flips = statistics.sign_flips([pair.differences for pair in pairs])
     flip_holm = statistics.holm([flip.p if ok else math.nan for flip, ok in zip(flips, enough, strict=True)])
     holm = statistics.holm([test.p if ok else math.nan for test, ok in zip(tests, enough, strict=True)])
     equal = statistics.holm([test.p_equal if ok else math.nan for test, ok in zip(tests, enough, strict=True)])

@@ -228,9 +228,9 @@ class Experiment:
                     errors.append(error)
         return errors
 
-    def left_over(self) -> list[str]:
-        """Ids of stored runs that the plan does not name."""
-        planned = {run.run_id for run in self.plan().runs}
+    def left_over(self, plan: "Plan | None" = None) -> list[str]:
+        """Ids of stored runs that the plan does not name. ``plan``: as already read; reading it again takes time."""
+        planned = {run.run_id for run in (plan or self.plan()).runs}
         there = self.folder / "runs"
         names = [path.name for path in there.iterdir() if not path.name.startswith(".")] if there.is_dir() else []
         return sorted(set(names) - planned)
@@ -315,10 +315,9 @@ class RunState:
 
 def list_runs(experiment: Experiment) -> list[RunState]:
     """Every run of the plan, in its order, then what else is stored. Changes nothing."""
-    states = [
-        _state(experiment, run.run_id, str(run.network), str(run.shortcut), run.seed) for run in experiment.plan().runs
-    ]
-    for run_id in experiment.left_over():
+    plan = experiment.plan()
+    states = [_state(experiment, run.run_id, str(run.network), str(run.shortcut), run.seed) for run in plan.runs]
+    for run_id in experiment.left_over(plan):
         try:
             run = experiment.run(run_id)
         except RscError as error:
