@@ -104,7 +104,7 @@ def judge_claims_of(verdicts: "Verdicts") -> "list[Claim]":
     from resnet_shortcuts.analysis.claims import CLAIMED, judge_claims
     from resnet_shortcuts.experiments.properties import measured_properties
 
-    return judge_claims(verdicts.record, measured_properties(CLAIMED), verdicts.margin)
+    return judge_claims(verdicts.record, measured_properties(CLAIMED, say), verdicts.margin)
 
 
 def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":

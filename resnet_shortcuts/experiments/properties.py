@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import records
 
 
-def measured_properties(names: Sequence[str]) -> list[dict[str, Any]]:
+def measured_properties(names: Sequence[str], tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """The rows of ``models.verify.verify`` for these strategies, from the cache where they were measured before.
 
-    Imports torch only to measure. Raises EnvironmentFault where the cache cannot be written.
+    Imports torch only to measure, which takes a while and is told first. Raises EnvironmentFault where the cache cannot be written.
     """
     path = cache_folder() / "verify" / f"{_key(names)}.json"
     if path.is_file():
@@ -28,6 +28,7 @@ def measured_properties(names: Sequence[str]) -> list[dict[str, Any]]:
             pass  # damaged: measured anew and replaced below
     from resnet_shortcuts.models.verify import verify
 
+    tell(f"measuring what {', '.join(names)} do (a minute or so; kept for the next time)")
     measured = verify(names)
     durable.write_file(path, records.render({"rows": json.loads(json.dumps(measured))}))
     return measured
