@@ -17,7 +17,8 @@ from resnet_shortcuts.experiments import records
 def measured_properties(names: Sequence[str], tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """The rows of ``models.verify.verify`` for these strategies, from the cache where they were measured before.
 
-    Imports torch only to measure, which takes a while and is told first. Raises EnvironmentFault where the cache cannot be written.
+    Imports torch only to measure, which takes a while and is told first. Raises EnvironmentFault where the cache
+    cannot be written.
     """
     path = cache_folder() / "verify" / f"{_key(names)}.json"
     if path.is_file():
