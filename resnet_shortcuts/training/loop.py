@@ -22,7 +22,7 @@ from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.models.build import set_position
 from resnet_shortcuts.training.spec import TrainSpec, learning_rate, total_steps
 from resnet_shortcuts.training.state import Progress, digest, momentum_of, render, restore
-from resnet_shortcuts.training.step import ENGINES, Engine, engine_for
+from resnet_shortcuts.training.step import ENGINES, Engine, StaticStep, engine_for
 
 CHECK_EVERY = 50
 Capture = Callable[[], dict[str, bytes] | None]
@@ -125,11 +125,11 @@ class _Run:
         self.progress = Progress()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.hits = torch.zeros((), dtype=torch.int64, device=device)
-        self.step = self._make_step(engine or engine_for(device, compile))
+        self.static_step = self._make_static_step(engine or engine_for(device, compile))
 
-    def _make_step(self, engine: Engine) -> Callable[[torch.Tensor, torch.Tensor, float], None]:
+    def _make_static_step(self, engine: Engine) -> StaticStep | None:
         if engine == "plain":
-            return self._plain_step
+            return None
         return ENGINES[engine](
             self.model,
             self.forward,
@@ -143,12 +143,12 @@ class _Run:
 
     def steps_of_epoch(self) -> Iterator[None]:
         """Train to the end of the epoch, or of the run; yields after each step."""
-        progress, spec = self.progress, self.spec
+        progress, spec, step = self.progress, self.spec, self.static_step or self._plain_step
         self.model.train()
         left = min(self.batches.steps_per_epoch - progress.epoch_step, self.total - progress.step)
         for images, labels in islice(self.batches.epoch(progress.epoch, first_step=progress.epoch_step), left):
             set_position(self.model, self.seed, progress.step)
-            self.step(images, labels, learning_rate(spec, progress.step, self.total))
+            step(images, labels, learning_rate(spec, progress.step, self.total))
             progress.seen += len(labels)
             progress.step += 1
             progress.epoch_step += 1

@@ -1,6 +1,9 @@
 """The static step against the plain loop, and recorded against unrecorded: by a tape here, by CUDA where there is a
 GPU."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -145,3 +148,18 @@ def test_only_a_position_kept_in_buffers_can_be_replayed(how, follows):
 def test_every_strategy_of_the_catalogue_can_be_replayed():
     assert position_in_buffers(network("dropout"))
     assert position_in_buffers(network("A"))
+
+
+@pytest.mark.parametrize("engine", ["plain", "static"])
+def test_a_run_that_is_over_lets_its_memory_go_at_once(engine):
+    """A worker trains run after run: nothing may wait for the collector of cycles."""
+    model = network()
+    seen = weakref.ref(model)
+    gc.collect()
+    gc.disable()
+    try:
+        train(model, dataset(), DATA, recipe(epochs=1), seed=0, engine=engine)
+        del model
+        assert seen() is None
+    finally:
+        gc.enable()
