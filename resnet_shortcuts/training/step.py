@@ -154,6 +154,7 @@ class GraphedStep(StaticStep):
     def _record(self, images: Tensor, labels: Tensor) -> torch.cuda.CUDAGraph:
         """Record the step. Nothing is executed, so nothing has to be put back."""
         graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad(set_to_none=True)  # so that the graph's gradients are in its own memory
         with torch.cuda.device(self.device), torch.cuda.graph(graph, stream=self._side):
             self.perform(images, labels)
         return graph
