@@ -113,8 +113,9 @@ def test_fault_48_a_killed_worker_is_named_and_the_others_go_on(tmp_path, cache)
 
     def watch(event):
         if event.kind == "progress" and event.run.seed == 0 and not killed:
-            # Workers are started in order of the runs: the first child has the first run.
-            psutil.Process().children()[0].kill()
+            # Workers are started in order of the runs: the first of them has the first run.
+            children = psutil.Process().children()
+            next(child for child in children if "resnet_shortcuts.experiments.worker" in child.cmdline()).kill()
             killed.append(time.monotonic())
         if event.kind == "failed":
             named.append((event.run.seed, event.text, time.monotonic() - killed[0]))
