@@ -133,7 +133,7 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
 
 
 def check_networks(study: Study) -> None:
-    """Build every network with every strategy once, without memory. Raises UsageError where a strategy cannot serve; imports torch."""
+    """Build every network with every strategy once, without memory. Raises UsageError where one cannot serve it."""
     from resnet_shortcuts.models.build import check_network
 
     for network in study.config.networks:
