@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.names import did_you_mean
+from resnet_shortcuts.names import did_you_mean, nearest
 from resnet_shortcuts.shortcuts.composition import Composition, compose
 from resnet_shortcuts.shortcuts.sources import Plugin, announce_installed, from_file, installed, is_file_reference
 
@@ -253,7 +253,9 @@ def find(reference: str | Mapping[str, Any], base: Path | None = None) -> Strate
     if word in installed():
         announce_installed(word, installed()[word])
         return _from_plugin(word, installed()[word])
-    raise UsageError(f"unknown shortcut {reference!r}", "shortcuts", did_you_mean(reference, words()))
+    near = nearest(reference, words())
+    todo = did_you_mean(reference, near) if near else "see: rsc shortcuts"
+    raise UsageError(f"unknown shortcut {reference!r}", "shortcuts", todo)
 
 
 def _find_composition(reference: Mapping[str, Any]) -> Strategy:

@@ -26,6 +26,12 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong, meant):
         find(wrong)
 
 
+def test_a_name_like_no_other_is_answered_with_the_command_that_lists_them():
+    with pytest.raises(UsageError) as caught:
+        find("nonsense")
+    assert caught.value.lines == ["unknown shortcut 'nonsense': shortcuts: see: rsc shortcuts"]
+
+
 def test_a_composition_equal_to_a_named_point_is_that_point():
     assert find({"spatial": "stride", "channels": "pad"}).name == "stride-pad"
     assert find({"spatial": "stride", "channels": "pad", "name": "mine"}).identity() == find("A").identity()
