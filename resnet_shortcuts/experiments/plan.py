@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from resnet_shortcuts.data.spec import steps_per_epoch
+from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.experiments.config import Config, check_batch_size
 from resnet_shortcuts.experiments.records import canonical, sha256
+from resnet_shortcuts.training.spec import SCHEDULE_TODO, schedule_problem, total_steps
 
 FORMAT = 1
 ID_LENGTH = 16
@@ -65,10 +68,11 @@ def run_id(science: Mapping[str, Any]) -> str:
 def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) -> Plan:
     """The runs of a config on data of this identity (`Dataset.identity`), at this resolved precision (fp32 or bf16).
 
-    Raises UsageError where a batch is larger than the training set.
+    Raises UsageError where a batch is larger than the training set, or part of the schedule lies past a run's end.
     """
     if isinstance(data_identity.get("train_size"), int):
         check_batch_size(config, data_identity["train_size"])
+        _check_schedule(config, data_identity["train_size"])
     if precision not in ("fp32", "bf16"):
         raise ValueError(f"precision {precision!r} is not resolved")
     shared = {
@@ -85,3 +89,11 @@ def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) 
                 science = json.loads(canonical({**shared, **own}))
                 runs.append(PlannedRun(run_id(science), network.label, shortcut.name, seed, science))
     return Plan(config.name, precision, tuple(runs))
+
+
+def _check_schedule(config: Config, train_images: int) -> None:
+    """Raises UsageError for a setting of the schedule that takes no effect in runs of this length."""
+    steps = total_steps(config.train, steps_per_epoch(train_images, config.train.batch_size))
+    problem = schedule_problem(config.train, steps)
+    if problem is not None:
+        raise UsageError(f"train.{problem}", config.name, SCHEDULE_TODO)

@@ -1,9 +1,10 @@
 """The recipe: what a config's ``train`` section may say, and the learning rate that follows from it. Free of torch."""
 
 import math
-from typing import Annotated, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Count = Annotated[int, Field(strict=True, ge=1, le=2**53)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -14,6 +15,9 @@ Milestone = Annotated[int, Field(strict=True)] | Real
 ONE_CYCLE_RISE = 0.3
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = ONE_CYCLE_START / 1e4
+
+SCHEDULE_TODO = "give fewer steps, or train longer"
+"""What to do about a `schedule_problem`."""
 
 
 class ScheduleSpec(BaseModel):
@@ -33,18 +37,29 @@ class ScheduleSpec(BaseModel):
     warmup_iterations: Annotated[int, Field(strict=True, ge=0)] = 0
     warmup_lr: Annotated[Real, Field(gt=0, le=1000)] = 0.01
 
-    @model_validator(mode="after")
-    def _milestones_in_order(self) -> Self:
-        fractions = [isinstance(milestone, float) for milestone in self.milestones]
+    @field_validator("milestones")
+    @classmethod
+    def _in_order(cls, milestones: tuple[int | float, ...]) -> tuple[int | float, ...]:
+        fractions = [isinstance(milestone, float) for milestone in milestones]
         if any(fractions) and not all(fractions):
-            raise ValueError("milestones are either all fractions (0.5) or all iterations (32000), not both")
-        if any(fractions) and not all(0 < milestone < 1 for milestone in self.milestones):
-            raise ValueError("milestones given as fractions lie between 0 and 1, both excluded")
-        if not any(fractions) and any(milestone < 1 for milestone in self.milestones):
-            raise ValueError("milestones given as iterations are at least 1")
-        if any(later <= earlier for earlier, later in zip(self.milestones, self.milestones[1:], strict=False)):
-            raise ValueError("milestones must rise")
-        return self
+            raise ValueError("fractions and iterations are mixed; give all as fractions (0.5) or as iterations (32000)")
+        if any(fractions) and not all(0 < milestone < 1 for milestone in milestones):
+            raise ValueError("a fraction is out of range; fractions lie between 0 and 1, both excluded")
+        if not any(fractions) and any(milestone < 1 for milestone in milestones):
+            raise ValueError("an iteration is out of range; iterations are at least 1")
+        if any(later <= earlier for earlier, later in pairwise(milestones)):
+            raise ValueError("milestones do not rise; each must be later than the one before")
+        return milestones
+
+    @field_validator("milestones", "gamma")
+    @classmethod
+    def _of_this_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuses what this kind ignores; its default may stand, as a config written out spells defaults out."""
+        kind, key = info.data.get("kind", "step"), str(info.field_name)
+        if kind != "step" and value != cls.model_fields[key].default:
+            todo = f'leave it out, or --set "train.schedule={{kind: {kind}}}"'
+            raise ValueError(f"only kind step uses it, not {kind}; {todo}")
+        return value
 
 
 class TrainSpec(BaseModel):
@@ -71,10 +86,9 @@ class TrainSpec(BaseModel):
             raise ValueError("exactly one of epochs and iterations is needed")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
-        milestones = self.schedule.milestones if self.schedule.kind == "step" else ()
-        late = [m for m in milestones if isinstance(m, int) and self.iterations is not None and m >= self.iterations]
-        if late:
-            raise ValueError(f"milestone {late[0]} is not before the last of {self.iterations} iterations")
+        problem = None if self.iterations is None else schedule_problem(self, self.iterations)
+        if problem is not None:
+            raise ValueError(f"{problem}; {SCHEDULE_TODO}")
         return self
 
     def identity(self) -> dict[str, object]:
@@ -93,6 +107,22 @@ class TrainSpec(BaseModel):
 def total_steps(spec: TrainSpec, steps_per_epoch: int) -> int:
     """How many optimizer steps a run takes."""
     return spec.iterations if spec.iterations is not None else (spec.epochs or 0) * steps_per_epoch
+
+
+def schedule_problem(spec: TrainSpec, total: int) -> str | None:
+    """What of the schedule takes no effect in a run of ``total`` optimizer steps, in a user's words; None if all does.
+
+    That is a milestone, given as an iteration, at or past the end, or a warm-up that leaves no step. Milestones given
+    as fractions move with the run.
+    """
+    schedule = spec.schedule
+    for milestone in schedule.milestones if schedule.kind == "step" else ():
+        if isinstance(milestone, int) and milestone >= total:
+            return f"schedule.milestones holds {milestone}, not before the end of the run ({total} steps)"
+    if schedule.warmup_iterations >= total:
+        share = "the whole run" if schedule.warmup_iterations == total else "more than the run"
+        return f"schedule.warmup_iterations {schedule.warmup_iterations} is {share} ({total} steps)"
+    return None
 
 
 def learning_rate(spec: TrainSpec, step: int, total: int) -> float:

@@ -130,6 +130,21 @@ def test_fault_18_a_batch_larger_than_the_prepared_data(path: Path) -> None:
         make_plan(config_of(path), {**DATA, "train_size": 63}, "fp32")
 
 
+@pytest.mark.parametrize(
+    ("schedule", "problem"),
+    [
+        ("{milestones: [7, 15]}", r"train\.schedule\.milestones holds 15, not before the end of the run \(15 steps\)"),
+        ("{warmup_iterations: 15}", r"train\.schedule\.warmup_iterations 15 is the whole run"),
+        ("{kind: cosine, warmup_iterations: 400}", r"train\.schedule\.warmup_iterations 400 is more than the run"),
+    ],
+)
+def test_a_schedule_that_reaches_past_the_end_of_the_epochs(path: Path, schedule: str, problem: str) -> None:
+    config = load_config(path, [f"train.schedule={schedule}"])
+    with pytest.raises(UsageError, match=problem):
+        make_plan(config, DATA, "fp32")
+    assert make_plan(config, {**DATA, "train_size": 10_000}, "fp32").runs
+
+
 def test_numbers_that_json_cannot_say_are_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         run_id({"lr": float("nan")})

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from resnet_shortcuts.training.spec import TrainSpec, learning_rate, total_steps
+from resnet_shortcuts.training.spec import TrainSpec, learning_rate, schedule_problem, total_steps
 
 
 def torch_rates(make, lr, steps):
@@ -102,6 +102,11 @@ def test_epochs_and_iterations_count_steps():
         {"epochs": 1, "schedule": {"gamma": 0}},
         {"epochs": 1, "schedule": {"warmup_iterations": -1}},
         {"iterations": 100, "schedule": {"milestones": [50, 100]}},
+        {"iterations": 100, "schedule": {"warmup_iterations": 100}},
+        {"iterations": 100, "schedule": {"kind": "constant", "warmup_iterations": 101}},
+        {"epochs": 1, "schedule": {"kind": "cosine", "milestones": [0.1]}},
+        {"epochs": 1, "schedule": {"kind": "one-cycle", "gamma": 0.2}},
+        {"epochs": 1, "schedule": {"kind": "constant", "milestones": []}},
     ],
 )
 def test_fault_10_values_out_of_range_are_refused(bad):
@@ -117,7 +122,28 @@ def test_an_integer_serves_as_a_rate_and_lists_become_tuples():
 
 
 def test_keys_that_a_schedule_ignores_do_not_change_what_is_hashed():
-    one = TrainSpec(epochs=1, schedule={"kind": "cosine", "milestones": [0.1]})
+    one = TrainSpec(epochs=1, schedule={"kind": "cosine", "milestones": [0.5, 0.75], "gamma": 0.1})
     other = TrainSpec(epochs=1, schedule={"kind": "cosine"})
     assert one.identity() == other.identity()
     assert one.identity() != TrainSpec(epochs=1, schedule={"kind": "constant"}).identity()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "total", "problem"),
+    [
+        ({"milestones": [50, 99]}, 100, None),
+        ({"milestones": [50, 100]}, 100, "schedule.milestones holds 100, not before the end of the run (100 steps)"),
+        ({"milestones": [0.5, 0.99]}, 1, None),
+        ({"milestones": []}, 1, None),
+        ({"warmup_iterations": 99}, 100, None),
+        ({"warmup_iterations": 100}, 100, "schedule.warmup_iterations 100 is the whole run (100 steps)"),
+        ({"kind": "cosine", "warmup_iterations": 9}, 5, "schedule.warmup_iterations 9 is more than the run (5 steps)"),
+    ],
+)
+def test_a_schedule_that_reaches_past_the_end_is_a_problem(schedule, total, problem):
+    spec = TrainSpec(epochs=1, schedule=schedule)
+    assert schedule_problem(spec, total) == problem
+    used = {learning_rate(spec, step, total) for step in range(total)}
+    bounds = [m for m in spec.schedule.milestones if isinstance(m, int)]
+    if bounds:
+        assert (len(used) == len(bounds) + 1) == (problem is None), "each milestone has a step of its own"
