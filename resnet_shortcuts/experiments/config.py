@@ -39,6 +39,7 @@ from resnet_shortcuts.training.spec import TrainSpec
 
 MAX_SEEDS = 10_000
 MAX_SEED = 2**32 - 1
+MAX_TOLD = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SECTIONS = ("data", "train", "run", "cost", "compare")
 
@@ -46,6 +47,11 @@ _SECTIONS = ("data", "train", "run", "cost", "compare")
 def _wrong(what: str, todo: str, *at: str | int) -> PydanticCustomError:
     """A problem in our own words; `at` leads from the value being checked to the part of it that is wrong."""
     return PydanticCustomError("rsc", "{what}", {"what": what, "todo": todo, "at": at})
+
+
+def _wrong_here(sentence: str, todo: str) -> PydanticCustomError:
+    """A problem of a value that does not know its own path: what the user reads is that path and the sentence."""
+    return PydanticCustomError("rsc", "{what}", {"what": sentence, "todo": todo, "named": True})
 
 
 def _in_our_words(value: Any, handler: Any) -> Any:
@@ -60,12 +66,12 @@ def _strategy(value: Any, info: ValidationInfo) -> Strategy:
     if isinstance(value, Strategy):
         return value
     if not isinstance(value, str | dict):
-        raise _wrong(f"{yaml_lines.kind(value)} is no shortcut", "give a name or a composition: see rsc shortcuts")
+        raise _wrong_here(f" is {yaml_lines.kind(value)}", "give a name or a composition: see rsc shortcuts")
     try:
         return find(value, base=(info.context or {}).get("base"))
     except RscError as error:
         file = f" ({error.where})" if error.where not in ("", "shortcuts") else ""
-        raise _wrong(f"{error.what}{file}", error.todo) from None
+        raise _wrong_here(f": {error.what}{file}", error.todo) from None
 
 
 def _seeds(value: Any) -> Any:
@@ -80,12 +86,19 @@ def _seeds(value: Any) -> Any:
     if not 1 <= len(value) <= MAX_SEEDS:
         raise _wrong(f"seeds lists {len(value)}", allowed)
     known: set[int] = set()
+    problems: list[dict[str, Any]] = []
     for index, seed in enumerate(value):
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-            raise _wrong(f"a seed is {yaml_lines.kind(seed)}", allowed, index)
-        if seed in known:
-            raise _wrong(f"seed {seed} stands twice", "keep one", index)
-        known.add(seed)
+            problems.append({"what": f"seeds.{index} is {yaml_lines.kind(seed)}", "todo": allowed, "at": (index,)})
+        elif seed in known:
+            problems.append({"what": f"seed {seed} stands twice", "todo": "keep one", "at": (index,)})
+        else:
+            known.add(seed)
+    if problems:
+        told, untold = problems[:MAX_TOLD], len(problems) - MAX_TOLD
+        if untold > 0:
+            told.append({"what": f"seeds: {untold:,} more are wrong", "todo": allowed, "at": ()})
+        raise PydanticCustomError("rsc", "{what}", {**told[0], "more": told[1:]})
     return tuple(value)
 
 
@@ -96,6 +109,13 @@ def _name(value: str) -> str:
             "use letters, digits, '-', '_' and '.', beginning with a letter or digit, at most 100",
         )
     return value
+
+
+def _name_from(path: Path) -> str:
+    """The name of an experiment whose config gives none: the file's, with '-' for what no name may hold, or ''."""
+    if _NAME.fullmatch(path.stem) and not path.stem.endswith("."):
+        return path.stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:100].rstrip("-._")
 
 
 Section = WrapValidator(_in_our_words)
@@ -240,16 +260,22 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     if problems:
         raise ManyErrors(problems) if len(problems) > 1 else problems[0]
     data = document.data
+    unnamed: dict[yaml_lines.ValuePath, RscError] = {}
     if "name" not in data:
-        data = {"name": path.stem, **data}
+        name = _name_from(path)
+        if not name:
+            what = f"the file's name {path.name[:60]!a} makes no name for the experiment"
+            unnamed = {("name",): UsageError(what, str(path), "set name: in the config")}
+        data = {"name": name or "unnamed", **data}
     for section in _SECTIONS:  # a section whose every line is commented out
         if section in data and data[section] is None:
             data[section] = {}
-    return _validate(Document(data, document.places), path.parent)
+    return _validate(Document(data, document.places), path.parent, unnamed)
 
 
-def _validate(document: Document, base: Path) -> Config:
+def _validate(document: Document, base: Path, known: dict[yaml_lines.ValuePath, RscError]) -> Config:
     finite, problems = prepared(document, Config)
+    problems |= known
     try:
         config = Config.model_validate(finite, strict=True, context={"base": base})
     except ValidationError as error:
@@ -277,6 +303,8 @@ def _override(document: Document, override: str) -> Document:
         raise UsageError("an override needs a key and a value", label, "write --set train.epochs=3")
     value = yaml_lines.parse(text, lambda line, column: label).data
     places = {place: where for place, where in document.places.items() if place[: len(path)] != path}
+    for length in range(1, len(path)):  # a section that stands nowhere else is this override's doing
+        places.setdefault(path[:length], label)
     return Document(_set(document.data, path, value, label), {**places, path: label})
 
 

@@ -13,7 +13,8 @@ from resnet_shortcuts.experiments.explain import Schema, at, expected, schema_of
 from resnet_shortcuts.models.spec import network_names
 
 MEANINGS: dict[str, str] = {
-    "name": "the folder under `results/`: letters, digits, `-`, `_`, `.`; default: the config's file name",
+    "name": "the folder under `results/`: letters, digits, `-`, `_`, `.`; default: the config's file name, "
+    "with `-` for other characters",
     "data": "what to train and test on",
     "data.source": "where images come from: " + ", ".join(f"`{source}`" for source in SOURCES),
     "data.root": "folder of the data, relative to `--data-root` where that is given; null: `--data-root` itself",
@@ -48,9 +49,11 @@ MEANINGS: dict[str, str] = {
     "train.schedule": "how the learning rate moves",
     "train.schedule.kind": "`step` multiplies by `gamma` at milestones, `cosine` falls to 0, `one-cycle` rises and "
     "falls, `constant` stays",
-    "train.schedule.milestones": "fractions of all steps (0.5), or iterations (32000), in rising order; `step` only",
+    "train.schedule.milestones": "fractions of all steps (0.5), or iterations (32000), in rising order and "
+    "before the last step; `step` only",
     "train.schedule.gamma": "factor at each milestone; `step` only",
-    "train.schedule.warmup_iterations": "steps at `warmup_lr` before the schedule's own rate applies",
+    "train.schedule.warmup_iterations": "steps at `warmup_lr` before the schedule's own rate applies; "
+    "fewer than the run has",
     "train.schedule.warmup_lr": "rate during these steps",
     "run": "how runs are executed; of a run's id only the resolved precision is part",
     "run.device": "`auto` takes a GPU where torch can use one; `cuda` without one is an error (exit 5)",

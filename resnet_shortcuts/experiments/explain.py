@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
@@ -165,7 +166,7 @@ def explain(errors: Iterable[ErrorDetails], document: Document, model: type[Base
     told: dict[ValuePath, RscError] = {}
     missing: dict[ValuePath, RscError] = {}
     suggested: set[str] = set()
-    for error in errors:
+    for error in chain.from_iterable(map(_several, errors)):
         path = _path(error, document.data)
         if error["type"] == "extra_forbidden":
             told[path], likely = _unknown_key(document, path, root)
@@ -175,6 +176,13 @@ def explain(errors: Iterable[ErrorDetails], document: Document, model: type[Base
         elif not (error["type"] == "too_short" and _value(document.data, path)):  # it counts the valid items only
             told.setdefault(path, _problem(error, document, path, root))
     return told | {path: problem for path, problem in missing.items() if path[-1] not in suggested}
+
+
+def _several(error: ErrorDetails) -> Iterator[ErrorDetails]:
+    """The error, and those of the same value that came with it."""
+    yield error
+    for context in error.get("ctx", {}).get("more", ()):
+        yield {**error, "ctx": context}
 
 
 def _path(error: ErrorDetails, data: Any) -> ValuePath:
@@ -213,16 +221,16 @@ def _wrong_value(document: Document, path: ValuePath, value: Any, root: Schema) 
 def _problem(error: ErrorDetails, document: Document, path: ValuePath, root: Schema) -> RscError:
     value = _value(document.data, path)
     if error["type"] == "rsc":
-        return UsageError(error["ctx"]["what"], document.where(path), error["ctx"]["todo"])
+        name = dotted(path) if error["ctx"].get("named") else ""
+        return UsageError(name + error["ctx"]["what"], document.where(path), error["ctx"]["todo"])
     if error["type"] in ("value_error", "assertion_error"):
         return _section_says(error, document, path)
     if error["type"] == "literal_error" and isinstance(value, str):
-        choices = [
-            c for branch in branches(at(path, root), root) for c in branch.get("enum", [branch.get("const")]) if c
-        ]
-        return UsageError(
-            f"{dotted(path)} is {kind(value)}", document.where(path), did_you_mean(value, map(str, choices))
-        )
+        allowed = list(branches(at(path, root), root))
+        choices = [str(c) for branch in allowed for c in branch.get("enum", [branch.get("const")]) if c]
+        only_words = all("enum" in branch or "const" in branch or branch.get("type") == "null" for branch in allowed)
+        if only_words or nearest(value, choices):
+            return UsageError(f"{dotted(path)} is {kind(value)}", document.where(path), did_you_mean(value, choices))
     if error["type"] in ("too_short", "too_long"):
         return UsageError(f"{dotted(path)} is an empty list", document.where(path), "name at least one")
     return _wrong_value(document, path, value, root)
@@ -232,15 +240,23 @@ def _section_says(error: ErrorDetails, document: Document, path: ValuePath) -> R
     """A section's own rule. Where it names keys, the place is that of the last one that stands in the document."""
     message = str(error["ctx"]["error"]) if "error" in error.get("ctx", {}) else error["msg"]
     value = _value(document.data, path)
-    named = [word for word in re.findall(r"\w+", message) if isinstance(value, dict) and value.get(word) is not None]
-    named.sort(key=lambda word: document.where((*path, word)).startswith("--set"))  # stable: overrides go last
-    where = document.where((*path, named[-1]) if named else path)
+    words = [tuple(word.split(".")) for word in re.findall(r"\w+(?:\.\w+)*", message)]
+    named = [word for word in words if _stands(value, word)]
+    named.sort(key=lambda word: document.where((*path, *word)).startswith("--set"))  # stable: overrides go last
+    where = document.where((*path, *named[-1]) if named else path)
     what, _, todo = message.partition("; ")
     if not todo:
         what, _, todo = message.partition(": ")
     if not todo and len(named) > 1 and where.startswith("--set"):
-        todo = f"change one, or add --set {dotted((*path, named[0]))}=null"
+        todo = f"change one, or add --set {dotted((*path, *named[0]))}=null"
     return UsageError(f"{dotted(path)}: {what}", where, todo or ("change one" if named else "see docs/config.md"))
+
+
+def _stands(value: Any, keys: Sequence[str]) -> bool:
+    """Whether these keys lead to something within the value."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value is not None
 
 
 def _missing_key(document: Document, path: ValuePath, root: Schema) -> RscError:

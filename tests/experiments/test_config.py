@@ -126,6 +126,13 @@ def test_fault_01_unknown_keys_are_all_named_with_line_and_nearest_key(complaint
     assert complaints(GOOD, "train.epohcs=3") == [
         "unknown key 'epohcs' in train: --set train.epohcs=3: did you mean 'epochs'?"
     ]
+    assert complaints(GOOD, "trian.epochs=3", "trian.lr=3") == [
+        "unknown key 'trian' at the top of the config: --set trian.epochs=3: did you mean 'train'?"
+    ]
+    assert complaints(GOOD, "train.shedule.gamma=0.5", "train.schedule.gama=0.5") == [
+        "unknown key 'gama' in train.schedule: --set train.schedule.gama=0.5: did you mean 'gamma'?",
+        "unknown key 'shedule' in train: --set train.shedule.gamma=0.5: did you mean 'schedule'?",
+    ]
 
 
 def test_fault_01_a_misspelled_required_key_is_told_once(complaints: Callable[..., list[str]]) -> None:
@@ -217,7 +224,7 @@ def test_fault_09_words_for_booleans_are_no_numbers(complaints: Callable[..., li
         assert f"{start} is " in line
         assert word.lower() in line
     (line,) = complaints(GOOD.replace("seeds: [0, 1, 2]", f"seeds: [0, {word}]"))
-    assert line.startswith("a seed is ")
+    assert line.startswith("seeds.1 is ")
 
 
 def test_fault_09_only_true_and_false_are_booleans(complaints: Callable[..., list[str]]) -> None:
@@ -237,6 +244,8 @@ def test_fault_09_only_true_and_false_are_booleans(complaints: Callable[..., lis
         ("train.batch_size", "0", "a whole number of at least 1"),
         ("train.epochs", "-1", "a whole number of at least 1 or null"),
         ("run.jobs", "0", "auto or a whole number of at least 1 and at most 1,024"),
+        ("run.jobs", "yes", "auto or a whole number of at least 1 and at most 1,024"),
+        ("networks", "[{name: cifar-resnet-20, zero_init: nope}]", "true or false or force"),
         ("run.evaluate_every", "0", "a whole number of at least 1 and at most 1,000,000"),
         ("cost.seconds", "-.inf", "a number above 0 and at most 86,400"),
         ("compare.margin", "0", "a number above 0 and at most 100"),
@@ -260,13 +269,73 @@ def test_fault_10_seeds_out_of_range(complaints: Callable[..., list[str]], seeds
     assert "0 to 4,294,967,295, or how many: 1 to 10,000" in line
 
 
+def test_fault_10_every_wrong_seed_is_told(complaints: Callable[..., list[str]]) -> None:
+    allowed = "give a list of seeds, each from 0 to 4,294,967,295, or how many: 1 to 10,000"
+    assert complaints(GOOD.replace("[0, 1, 2]", '[no, 1.5, 7, -1, "3", 7]')) == [
+        f"seeds.0 is the text 'no': FILE:4: {allowed}",
+        f"seeds.1 is the number 1.5: FILE:4: {allowed}",
+        f"seeds.3 is the number -1: FILE:4: {allowed}",
+        f"seeds.4 is the text '3': FILE:4: {allowed}",
+        "seed 7 stands twice: FILE:4: keep one",
+    ]
+    lines = complaints(GOOD.replace("[0, 1, 2]", str([-1] * 1010)))
+    assert len(lines) == 11
+    assert lines[-1] == f"seeds: 1,000 more are wrong: FILE:4: {allowed}"
+
+
+SCHEDULE = GOOD + "  schedule:\n    kind: step\n    milestones: [0.5, 0.75]\n    gamma: 0.1\n"
+
+
+def test_what_is_wrong_with_a_schedule_is_told_at_once(complaints: Callable[..., list[str]]) -> None:
+    text = SCHEDULE.replace("[0.5, 0.75]", "[0.7, 0.5]").replace("gamma: 0.1", "gamma: 2")
+    assert complaints(text) == [
+        "train.schedule.milestones: milestones do not rise: FILE:11: each must be later than the one before",
+        "train.schedule.gamma is the number 2: FILE:12: give a number above 0 and at most 1",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["cosine", "one-cycle", "constant"])
+def test_a_schedule_takes_no_keys_of_another_kind(load: Load, complaints: Callable[..., list[str]], kind: str) -> None:
+    text = SCHEDULE.replace("kind: step", f"kind: {kind}")
+    written = load(text).to_yaml()
+    assert load(written) == load(text), "a config written out spells defaults out"
+    todo = f'leave it out, or --set "train.schedule={{kind: {kind}}}"'
+    assert complaints(text.replace("[0.5, 0.75]", "[0.5]").replace("gamma: 0.1", "gamma: 0.2")) == [
+        f"train.schedule.milestones: only kind step uses it, not {kind}: FILE:11: {todo}",
+        f"train.schedule.gamma: only kind step uses it, not {kind}: FILE:12: {todo}",
+    ]
+    (line,) = complaints(SCHEDULE.replace("0.1\n", "0.2\n"), f"train.schedule.kind={kind}")
+    assert line.startswith("train.schedule.gamma: only kind step uses it, ")
+    assert (
+        load(SCHEDULE.replace("[0.5, 0.75]", "[0.5]"), f"train.schedule={{kind: {kind}}}").train.schedule.kind == kind
+    )
+
+
+def test_a_schedule_longer_than_its_iterations(load: Load, complaints: Callable[..., list[str]]) -> None:
+    text = SCHEDULE.replace("epochs: 30", "iterations: 100").replace("[0.5, 0.75]", "[50, 99]")
+    assert load(text, "train.schedule.warmup_iterations=99").train.iterations == 100
+    assert complaints(text.replace("99", "100")) == [
+        "train: schedule.milestones holds 100, not before the end of the run (100 steps): FILE:11: "
+        "give fewer steps, or train longer"
+    ]
+    assert complaints(text, "train.schedule.warmup_iterations=100") == [
+        "train: schedule.warmup_iterations 100 is the whole run (100 steps): "
+        "--set train.schedule.warmup_iterations=100: give fewer steps, or train longer"
+    ]
+
+
 def test_fault_11_unknown_names_and_depths_tell_the_nearest(complaints: Callable[..., list[str]]) -> None:
     text = GOOD.replace("cifar-resnet-20", "cifar-resnet-21").replace("max-pad", "maxpad").replace("digits", "digit")
     source, network, shortcut = complaints(text)
     assert source == "data.source: unknown data source 'digit': FILE:1: did you mean 'digits'?"
-    assert network.startswith("networks.0: no network 'cifar-resnet-21': FILE:2: the depth must be 6n+2: ")
+    assert network.startswith(
+        "networks.0: no network 'cifar-resnet-21': FILE:2: the depth must be 6n+2, at most 2000: "
+    )
     assert "'cifar-resnet-20' or 'cifar-resnet-26'" in network
-    assert shortcut.startswith("unknown shortcut 'maxpad': FILE:3: did you mean 'max-pad'")
+    assert shortcut.startswith("shortcuts.2: unknown shortcut 'maxpad': FILE:3: did you mean 'max-pad'")
+    assert complaints(GOOD, "shortcuts=[A, nonsense]") == [
+        "shortcuts.1: unknown shortcut 'nonsense': --set shortcuts=[A, nonsense]: see: rsc shortcuts"
+    ]
     (baseline,) = complaints(GOOD, "compare.baseline=mx-pad")
     assert baseline.startswith(
         "baseline 'mx-pad' is not among the shortcuts: --set compare.baseline=mx-pad: did you mean 'max-pad'"
@@ -278,7 +347,7 @@ def test_fault_11_unknown_names_and_depths_tell_the_nearest(complaints: Callable
 def test_fault_11_compositions_are_checked_too(complaints: Callable[..., list[str]]) -> None:
     assert "did you mean 'pad'" in complaints(GOOD, "shortcuts=[{spatial: avg, channels: padd}]")[0]
     assert "channels" in complaints(GOOD, "shortcuts=[{spatial: avg, chanels: pad}]")[0]
-    assert complaints(GOOD, "shortcuts=[3]")[0].startswith("the number 3 is no shortcut")
+    assert complaints(GOOD, "shortcuts=[3]")[0].startswith("shortcuts.0 is the number 3: ")
 
 
 def test_fault_12_nothing_stands_twice(complaints: Callable[..., list[str]]) -> None:
@@ -337,11 +406,34 @@ def test_fault_15_nul_in_a_name_or_path(complaints: Callable[..., list[str]]) ->
     assert complaints(GOOD + 'name: "a\\0b"\n')[0].startswith("control character in 'a\\x00b': FILE:9: ")
 
 
-def test_fault_15_a_file_name_that_is_no_experiment_name(tmp_path: Path) -> None:
-    path = tmp_path / "my config.yaml"
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("my config", "my-config"),
+        ("a_b-", "a_b-"),
+        ("-first (2)", "first-2"),
+        ("müsli.v2", "m-sli.v2"),
+        (".hidden", "hidden"),
+        ("x" * 150, "x" * 100),
+    ],
+)
+def test_fault_15_a_file_name_becomes_a_name(tmp_path: Path, stem: str, name: str) -> None:
+    path = tmp_path / f"{stem}.yaml"
     path.write_text(GOOD)
-    with pytest.raises(UsageError, match="name 'my config' cannot be a folder under results"):
+    assert load_config(path).name == name
+    assert load_config(path, ["name=fine"]).name == "fine"
+
+
+def test_fault_15_a_file_name_that_makes_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "実験.yaml"
+    path.write_text(GOOD)
+    with pytest.raises(UsageError) as caught:
         load_config(path)
+    assert caught.value.todo == "set name: in the config"
+    assert "makes no name for the experiment" in caught.value.what
+    with pytest.raises(UsageError) as caught:
+        load_config(path, ["train.lr=fast"])
+    assert len(caught.value.lines) == 2, "with all else that is wrong"
     assert load_config(path, ["name=fine"]).name == "fine"
 
 
