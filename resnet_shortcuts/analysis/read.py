@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.errors import IntegrityError, RscError
+from resnet_shortcuts.experiments.store import train_command
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.spec import CostReport
@@ -54,7 +55,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True) -> Experimen
         baseline=compare.get("baseline"),
         margin=float(compare.get("margin") or 0.2),
         fail_above=compare.get("fail_above"),
-        command=f"rsc train --config {experiment.folder / 'config.yaml'}",
+        command=train_command(experiment.folder / "config.yaml", experiment.results),
         config_text=text,
         cost_sentences=_sentences(reports, regime),
     )

@@ -59,7 +59,7 @@ def _one_terminal(table: Table, width: int, color: bool, unicode: bool) -> str:
         console.print(rich_table)
         console.print()
     for note in table.notes:
-        console.print(Text(fill(note, width), style="dim"))
+        console.print(Text(fill(note, width), style="dim"), soft_wrap=True)
     lines = [line.rstrip() for line in stream.getvalue().rstrip().splitlines()]
     return "\n".join(lines) + "\n"
 
@@ -83,9 +83,11 @@ def _heading(column: Column, unicode: bool) -> str:
 
 
 def fill(text: str, width: int) -> str:
-    """Each line of the text broken at ``width``, what follows indented."""
+    """Each line of the text broken at ``width``, what follows indented; a command stays whole, to be copied."""
     broken = (
-        textwrap.wrap(line, max(20, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        [line]
+        if line.startswith("rsc ")
+        else textwrap.wrap(line, max(20, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         for line in text.split("\n")
     )
     return "\n".join(part for lines in broken for part in lines)

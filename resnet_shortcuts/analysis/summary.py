@@ -123,7 +123,7 @@ def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
     if record.missing:
         names = in_order(f"{network} {shortcut} seed {seed}" for network, shortcut, seed in record.missing)
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-        todo = f" Train them: {record.command}" if record.command else ""
+        todo = f" Train them:\n{record.command}" if record.command else ""
         notes.append(f"Missing runs ({len(names)}): {shown}.{todo}")
     if record.left_over:
         notes.append(f"Left over, not in the plan and not counted: {', '.join(record.left_over)}.")

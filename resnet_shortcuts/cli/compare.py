@@ -9,7 +9,7 @@ import typer
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
-from resnet_shortcuts.errors import Exit
+from resnet_shortcuts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from resnet_shortcuts.analysis.claims import Claim
@@ -96,6 +96,8 @@ def judged(found: "list[Experiment]", baseline: str | None, margin: float | None
     from resnet_shortcuts.analysis.verdicts import judge
 
     record, notes = merge([read_experiment(experiment) for experiment in found])
+    if not record.runs and not record.damaged:
+        raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
     return judge(record, baseline, margin), notes
 
 

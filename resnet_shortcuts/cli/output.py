@@ -1,5 +1,6 @@
 """How commands print: data on standard output or into a file, chatter on standard error."""
 
+import io
 import json
 import os
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.errors import EnvironmentFault, UsageError
 from resnet_shortcuts.names import did_you_mean
 
 
@@ -49,12 +50,14 @@ def deliver(text: str, output: Path | None) -> None:
         try:
             sys.stdout.write(text if text.endswith("\n") else text + "\n")
             sys.stdout.flush()
-        except BrokenPipeError:  # `| head` has seen enough; Python must not complain again at exit
+        except OSError as error:
+            # Python would complain again at exit, when it flushes what could not be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):  # `| head` has merely seen enough
+                raise EnvironmentFault("cannot write", "standard output", error.strerror or str(error)) from error
         return
     from resnet_shortcuts.durable import write_file
 
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_file(output, (text if text.endswith("\n") else text + "\n").encode())
     say(f"wrote {output}")
 
@@ -63,7 +66,13 @@ def as_text(renderable: Any, piped_width: int = 100) -> str:
     """What Rich draws, as wide as the terminal, or ``piped_width`` columns where there is none."""
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else piped_width)
-    with console.capture() as captured:
-        console.print(renderable)
-    return captured.get()
+    terminal = sys.stdout.isatty()
+    width = os.get_terminal_size().columns if terminal else piped_width
+    stream = io.StringIO()
+    Console(file=stream, width=width, force_terminal=terminal).print(renderable)
+    return stream.getvalue()
+
+
+def counted(number: int, what: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -6,7 +6,8 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Override, Results
-from resnet_shortcuts.cli.output import as_json, as_text, chosen_format, deliver, say
+from resnet_shortcuts.cli.output import as_json, as_text, chosen_format, counted, deliver, say
+from resnet_shortcuts.cli.progress import duration
 
 
 @app.command()
@@ -20,7 +21,7 @@ def plan(
 ) -> None:
     """Validate a config and show what would run: runs done and to do, parameters, multiply-adds, estimated time."""
     from resnet_shortcuts.experiments.config import load_config
-    from resnet_shortcuts.experiments.estimate import estimate
+    from resnet_shortcuts.experiments.estimate import START_SECONDS, estimate
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import network_counts, open_study
 
@@ -32,10 +33,10 @@ def plan(
     rows = network_counts(study)
     for row in rows:
         runs = [run for run in study.plan.runs if (run.network, run.shortcut) == (row["network"], row["shortcut"])]
-        done = sum(experiment.finished(run.run_id) for run in runs)
+        done = sum(experiment.intact(run.run_id) for run in runs)
         row |= {"runs_done": done, "runs_to_do": len(runs) - done}
     estimates = estimate(study, rows)
-    total = sum(row["seconds"] or 0.0 for row in rows)
+    total = START_SECONDS + sum(row["seconds"] or 0.0 for row in rows) if estimates.source else 0.0
     facts = {
         "name": study.config.name,
         "device": study.device,
@@ -56,14 +57,8 @@ def plan(
     )
     _table(rows)
     to_do = sum(row["runs_to_do"] for row in rows)
-    left = f"about {_duration(total)} ({estimates.source})" if to_do else "nothing to train"
-    say(f"{sum(row['runs_done'] for row in rows)} runs done, {to_do} to do: {left}")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
+    say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")
 
 
 def _table(rows: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Override, Results
-from resnet_shortcuts.cli.output import deliver, say
+from resnet_shortcuts.cli.output import counted, deliver, say
 from resnet_shortcuts.cli.progress import StageProgress, SweepProgress, duration
 from resnet_shortcuts.errors import Exit, IntegrityError
 
@@ -39,18 +39,19 @@ def train(
 
     from resnet_shortcuts.experiments.runner import run_plan
     from resnet_shortcuts.experiments.store import Experiment
-    from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study
+    from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study, rerunnable
 
     study = open_study(loaded, data_root, StageProgress())
     if study.warning:
         say(f"warning: {study.warning}")
     side_by_side = jobs_of(study, jobs)
-    to_do = [run for run in study.plan.runs if not Experiment(results, loaded.name).finished(run.run_id)]
+    stored = Experiment(results, loaded.name)
+    to_do = [run for run in study.plan.runs if not stored.intact(run.run_id)]
     if to_do:
         check_networks(study)
-    experiment = Experiment.create(results, loaded, study.plan)
+    experiment = Experiment.create(results, rerunnable(loaded, data_root), study.plan)
     say(
-        f"{loaded.name}: {len(study.plan.runs)} runs, {len(to_do)} to train, {side_by_side} side by side, "
+        f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side} side by side, "
         f"{study.precision} on {study.device}"
     )
     with SweepProgress(study.steps, side_by_side) as progress:
@@ -65,21 +66,21 @@ def train(
             wait=wait,
         )
     if summary.done:
-        say(f"trained {len(summary.done)} runs")
+        say(f"trained {counted(len(summary.done), 'run')}")
     _measure(study, experiment)
     return _finish(study, experiment, summary)
 
 
 def _measure(study: "Study", experiment: "Experiment") -> None:
-    """The cost pass, unless it was taken on this hardware already."""
+    """The cost pass, unless it was taken on this hardware already; counts alone where the config asks for no more."""
     from resnet_shortcuts.experiments.study import cost_file, cost_request, measure_costs
 
-    if not study.config.cost.measure:
-        return
-    request = cost_request(study)
+    measured = study.config.cost.measure
+    request = cost_request(study) if measured else cost_request(study, passes=("counts",))
     if cost_file(experiment, request).exists():
         return
-    say(f"measuring costs with nothing else running (about {duration(study.config.cost.seconds)})")
+    if measured:
+        say(f"measuring costs with nothing else running (about {duration(study.config.cost.seconds)})")
     for warning in measure_costs(study, experiment, request, StageProgress()).warnings:
         say(f"warning: {warning}")
 

@@ -9,13 +9,15 @@ from resnet_shortcuts.experiments import processes
 from resnet_shortcuts.experiments.study import Study, baseline_of, cost_request, jobs_of
 
 PROBE_SECONDS = 4.0
+START_SECONDS, A_RUN_SECONDS = 3.0, 0.2
+"""What workers take to import torch, and a run to be set up and published, on two ordinary cores."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """Where the estimated times come from, and for how many runs side by side."""
 
-    source: str
+    source: str | None
     jobs: int
 
 
@@ -25,7 +27,8 @@ def estimate(study: Study, rows: list[dict[str, Any]]) -> Estimate:
     baseline = baseline_of(study.config)
     for row in rows:
         row["seconds"] = None
-    if any(row["runs_to_do"] for row in rows):
+    to_do = any(row["runs_to_do"] for row in rows)
+    if to_do:
         probe = cost_request(study, passes=("time",), seconds=PROBE_SECONDS, min_rounds=1, max_rounds=4)
         one = {baseline: probe.shortcuts[baseline]}
         report = run_cost_pass(probe.model_copy(update={"shortcuts": one}), environ=processes.environment(1))
@@ -42,5 +45,5 @@ def estimate(study: Study, rows: list[dict[str, Any]]) -> Estimate:
             )
             if alone:
                 scale = row["multiply_adds"] / of_baseline["multiply_adds"]
-                row["seconds"] = alone * scale * row["runs_to_do"] / jobs
-    return Estimate(f"estimated from {PROBE_SECONDS:.0f} s of timing", jobs)
+                row["seconds"] = (alone * scale + A_RUN_SECONDS) * row["runs_to_do"] / jobs
+    return Estimate(f"estimated from {PROBE_SECONDS:.0f} s of timing" if to_do else None, jobs)

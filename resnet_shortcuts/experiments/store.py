@@ -9,6 +9,7 @@ damaged/RUN_ID-N/                                                               
 import contextlib
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from resnet_shortcuts.experiments.plan import Plan
 
 RUN, HISTORY, PREDICTIONS, WEIGHTS = "run.json", "history.json", "predictions.safetensors", "weights.safetensors"
+DEFAULT_RESULTS = Path("results")
 FAILED, LOCK, LOG = "failed.json", "lock", "log.txt"
 
 
@@ -155,8 +157,9 @@ class Experiment:
         if not (experiment.folder / "plan.json").is_file():
             known = experiment_names(results)
             what = f"no experiment '{name}'" if known else "nothing is stored yet"
-            todo = did_you_mean(name, known) if known else "train first: rsc train --config configs/benchmark.yaml"
-            raise UsageError(what, str(results), todo)
+            command = train_command(Path("configs") / "benchmark.yaml", results)
+            close = f"{did_you_mean(name, known)} or train it: " if known else "train first: "
+            raise UsageError(what, str(results), close + command)
         return experiment
 
     @classmethod
@@ -243,6 +246,13 @@ class Experiment:
                 return None
         return self.failure(run_id)
 
+    def intact(self, run_id: str) -> bool:
+        """Whether a result is published and every file of it is as it was written."""
+        try:
+            return self.finished(run_id) and bool(self.run(run_id).verify())
+        except IntegrityError:
+            return False
+
     def failure(self, run_id: str) -> StoredRun | None:
         """The record of a crash that no later attempt has mended."""
         path = self.work_folder(run_id) / FAILED
@@ -270,6 +280,12 @@ class Experiment:
     def cost_files(self) -> list[Path]:
         """The stored cost measurements."""
         return sorted((self.folder / "cost").glob("*.json"))
+
+
+def train_command(config: Path, results: Path) -> str:
+    """What to type to train the runs of a config into this results folder."""
+    command = f"rsc train --config {shlex.quote(str(config))}"
+    return command if results == DEFAULT_RESULTS else f"{command} --results {shlex.quote(str(results))}"
 
 
 def experiment_names(results: Path) -> list[str]:

@@ -93,6 +93,14 @@ def open_study(config: Config, data_root: Path | None, progress: Progress | None
     )
 
 
+def rerunnable(config: Config, data_root: Path | None) -> Config:
+    """The config with the absolute folder of its data, so that the stored one can be run again from anywhere."""
+    if config.data.source == "digits" or (config.data.root is None and data_root is None):
+        return config
+    place = (data_root or Path()) / (config.data.root or "")
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": str(place.absolute())})})
+
+
 def baseline_of(config: Config) -> str:
     """The strategy that others are compared with: the config's, else A where it is there, else the first."""
     from resnet_shortcuts.shortcuts.catalogue import find

@@ -111,7 +111,7 @@ def test_latex_is_balanced_and_escaped() -> None:
 def test_notes_name_failures_missing_runs_and_how_to_train_them() -> None:
     text = "\n".join(compare_table(record(command="rsc train --config x.yaml")).notes)
     assert "B|x on cifar-resnet-20 fails 1 of 2 (loss is NaN at step 3)" in text
-    assert f"Missing runs (2): {NET} C seed 1, {NET} D seed 0. Train them: rsc train --config x.yaml" in text
+    assert f"Missing runs (2): {NET} C seed 1, {NET} D seed 0. Train them:\nrsc train --config x.yaml" in text
 
 
 def test_unlike_recipes_are_not_mixed_and_the_difference_is_named() -> None:

@@ -1,7 +1,10 @@
 import json
+import shlex
+import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +53,7 @@ def test_the_columns_are_the_documented_ones_and_unmeasured_is_null(trained):
     for row in compared(trained)["rows"]:
         assert [key for key in row if key in COLUMNS] == COLUMNS
         assert row["step_ms"] is None
+        assert row["parameters"] == 75_002
 
 
 def test_a_second_train_trains_nothing_and_changes_no_run(trained):
@@ -74,7 +78,7 @@ def test_an_alias_and_its_name_are_one_run(trained):
     assert [row["runs_to_do"] for row in json.loads(done.stdout)["rows"]] == [0, 0], done.stderr
 
 
-def test_compare_names_missing_runs_and_the_command_that_trains_them(rsc):
+def test_an_interrupted_sweep_saves_and_compare_says_what_trains_the_rest(rsc):
     config = rsc.config()
     process = subprocess.Popen(
         rsc.command("train", "--config", config, "--set", "train.epochs=300", "--jobs", "1"),
@@ -91,8 +95,9 @@ def test_compare_names_missing_runs_and_the_command_that_trains_them(rsc):
     assert "Traceback" not in err
     assert "the same command" in err
     done = rsc("compare")
-    assert "rsc train --config" in done.stdout + done.stderr
-    assert "Missing runs (4)" in done.stdout + done.stderr
+    assert done.returncode == 2
+    assert "none of its runs is finished" in done.stderr
+    assert "rsc train --config results/tiny/config.yaml" in done.stderr
 
 
 def test_nothing_stored_is_told_with_the_command_that_changes_it(rsc):
@@ -136,6 +141,43 @@ def test_fault_56_a_closed_pipe_an_ascii_terminal_and_no_colour(trained):
     assert plain.returncode == 0
     assert plain.stdout.isascii()
     assert "\x1b" not in plain.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("command", [["compare"], ["compare", "--format", "json"], ["shortcuts"], ["runs"]])
+def test_fault_51_a_full_disk_behind_standard_output(trained, command):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            trained.command(*command), cwd=trained.folder, env=trained.environment, stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 5
+    assert done.stderr.splitlines() == ["error: cannot write: standard output: No space left on device"]
+
+
+def test_the_command_for_missing_runs_trains_them_where_compare_looks(rsc):
+    results = rsc.folder / "else where"
+    assert rsc("train", "--config", rsc.config(), "--results", results).returncode == 0
+    run = next((results / "tiny" / "runs").iterdir())
+    shutil.rmtree(run)
+    done = rsc("compare", "--results", results)
+    (command,) = [line for line in done.stdout.splitlines() if line.startswith("rsc train")]
+    again = rsc(*shlex.split(command)[1:])
+    assert again.returncode == 0, again.stderr
+    assert "1 to train" in again.stderr
+    assert run.is_dir()
+
+
+def test_a_damaged_run_is_to_do(rsc):
+    assert rsc("train", "--config", rsc.config()).returncode == 0
+    record = next((rsc.folder / "results" / "tiny" / "runs").iterdir()) / "run.json"
+    record.write_text(record.read_text().replace('"test_accuracy": ', '"test_accuracy": 1'))
+    listed = rsc("compare")
+    assert listed.returncode == 4
+    assert "stride-pad" in listed.stdout
+    planned = json.loads(rsc("plan", "--config", "tiny.yaml", "--format", "json").stdout)
+    assert sum(row["runs_to_do"] for row in planned["rows"]) == 1
+    assert "1 to train" in rsc("train", "--config", "tiny.yaml").stderr
 
 
 def test_fault_16_the_output_folder_is_a_file(rsc):
