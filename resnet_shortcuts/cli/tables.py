@@ -39,6 +39,18 @@ def comparison_as(
     )
 
 
+def summary_as_text(verdicts: "Verdicts") -> str:
+    """Accuracy and costs as a table for the screen, and the verdicts in a sentence a network."""
+    from resnet_shortcuts.analysis.document import answer
+    from resnet_shortcuts.analysis.render import fill, to_ascii
+    from resnet_shortcuts.analysis.summary import compare_table, terminal_view
+
+    place = _screen(True)
+    words = fill("\n".join(answer(verdicts)), place["width"])
+    table = tables_as([terminal_view(compare_table(verdicts.record))], "table", to_screen=True)
+    return f"{table}\n{words if place['unicode'] else to_ascii(words)}"
+
+
 def tables_as(tables: "Sequence[Table]", format_: str, *, to_screen: bool) -> str:
     """Tables as text in a format other than JSON."""
     from resnet_shortcuts.analysis import render

@@ -87,12 +87,15 @@ def _measure(study: "Study", experiment: "Experiment") -> None:
 
 def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int:
     from resnet_shortcuts.cli.compare import judged
-    from resnet_shortcuts.cli.tables import comparison_as, write_tables
+    from resnet_shortcuts.cli.tables import summary_as_text, write_tables
 
     verdicts, _ = judged([experiment], None, None)
     record = verdicts.record
     write_tables(verdicts, experiment.folder)
-    deliver(comparison_as(verdicts, "table", to_screen=True), None)
+    deliver(summary_as_text(verdicts), None)
+    say(
+        f"every difference, how sure it is, and a report: rsc compare {study.config.name}, rsc report {study.config.name}"
+    )
     labels = {run.run_id: f"{run.network} {run.shortcut} seed {run.seed}" for run in study.plan.runs}
     for kind, runs in (("failed", summary.failed), ("diverged", summary.diverged), ("damaged", summary.damaged)):
         for run_id, reason in runs.items():
