@@ -93,9 +93,8 @@ def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int
     record = verdicts.record
     write_tables(verdicts, experiment.folder)
     deliver(summary_as_text(verdicts), None)
-    say(
-        f"every difference, how sure it is, and a report: rsc compare {study.config.name}, rsc report {study.config.name}"
-    )
+    name = study.config.name
+    say(f"every difference and how sure it is: rsc compare {name}; a page with figures: rsc report {name}")
     labels = {run.run_id: f"{run.network} {run.shortcut} seed {run.seed}" for run in study.plan.runs}
     for kind, runs in (("failed", summary.failed), ("diverged", summary.diverged), ("damaged", summary.damaged)):
         for run_id, reason in runs.items():

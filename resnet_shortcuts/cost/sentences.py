@@ -118,7 +118,8 @@ def _others(silent: Sequence[str], some_claimed: bool, baseline: str, race: Race
     if race is None or race.noise is None:
         why = "not timed" if race is None else f"too few rounds ({race.rounds}) to tell"
         return f"{who} {'keeps' if verb == 'is' else 'keep'} as much memory as {baseline}, time: {why}"
-    return f"{who} {verb} within the noise of {max(race.noise * 100, 0.1):.1g} %"
+    noise = race.noise * 100
+    return f"{who} {verb} within the noise of {f'{noise:.0f}' if noise >= 1 else f'{max(noise, 0.1):.1f}'} %"
 
 
 def _listed(names: Iterable[str]) -> str:
