@@ -26,7 +26,7 @@ benchmark: setup ## train every strategy of CONFIG over its seeds, then tables a
 	@echo 'Next: . $(BIN)/activate    then: rsc compare, rsc --help' >&2
 
 test: setup ## all tests
-	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal $(TESTS)
 
 check: setup ## style, types, directions of imports
 	$(BIN)/ruff check .
