@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.data.spec import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
 from resnet_shortcuts.experiments.store import train_command
 
@@ -217,8 +218,7 @@ def _work(regime: Regime, config: Mapping[str, Any]) -> tuple[int | None, int]:
     """Optimizer steps of one run, and images of all its evaluations; None where the regime does not say."""
     if not regime.train_images or not regime.batch_size:
         return None, 0
-    whole, rest = divmod(regime.train_images, regime.batch_size)
-    a_epoch = whole + (rest > 1)  # a last batch of one image is left out, for batch norm's sake
+    a_epoch = steps_per_epoch(regime.train_images, regime.batch_size)
     steps = regime.iterations if regime.iterations is not None else round((regime.epochs or 0) * a_epoch)
     epochs = -(-steps // max(1, a_epoch))
     every = int((config.get("run") or {}).get("evaluate_every") or 1)

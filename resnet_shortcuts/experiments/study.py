@@ -16,6 +16,7 @@ from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.experiments import processes, records
 from resnet_shortcuts.experiments.config import Config, check_batch_size
 from resnet_shortcuts.experiments.plan import Plan, make_plan
+from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.store import Experiment
 from resnet_shortcuts.training.spec import total_steps
 
@@ -189,7 +190,7 @@ def jobs_of(study: Study, asked: str | int | None) -> int:
     """How many runs go side by side: as asked, else one a core on a CPU and one on a GPU. Raises UsageError."""
     wanted = study.config.run.jobs if asked is None or asked == "auto" else asked
     if wanted == "auto":
-        return machine.cores() if study.device == "cpu" else 1
+        return resolve_jobs(wanted, study.device)
     try:
         number = int(wanted)
     except ValueError:
