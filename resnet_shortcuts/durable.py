@@ -9,6 +9,7 @@ import errno
 import itertools
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -46,13 +47,19 @@ def _told(path: Path) -> Iterator[None]:
 def make_folder(path: Path) -> None:
     """Make a folder and its parents, each lasting. Raises EnvironmentFault."""
     with _told(path):
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-        for folder in reversed(missing):
-            with contextlib.suppress(FileExistsError):  # another process was faster, which is as good
-                os.mkdir(folder)  # noqa: PTH102 (every system call goes through `os`, so that tests can make each fail)
-            _sync_folder(folder.parent)
-        if not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        while not path.is_dir():  # again where another process has removed it as soon as it was made
+            for folder in reversed([folder for folder in (path, *path.parents) if not folder.is_dir()]):
+                _make_one(folder)
+
+
+def _make_one(folder: Path) -> None:
+    try:
+        os.mkdir(folder)  # noqa: PTH102 (every system call goes through `os`, so that tests can make each fail)
+    except FileExistsError:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISDIR(os.lstat(folder).st_mode):  # a folder: another process was faster, which is as good
+                raise
+    _sync_folder(folder.parent)
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -4,6 +4,7 @@ import errno
 import resource
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -168,3 +169,20 @@ def test_a_file_system_that_cannot_sync_folders_is_lived_with(tmp_path, monkeypa
     monkeypatch.setattr(durable, "os", NoFolderSync())
     durable.write_file(tmp_path / "file", NEW)
     assert (tmp_path / "file").read_bytes() == NEW
+
+
+def test_a_folder_is_made_while_another_process_keeps_removing_it(tmp_path):
+    """As when one process leaves a work folder that another is about to use."""
+    code = "import os, sys, contextlib\nwhile True:\n with contextlib.suppress(OSError): os.rmdir(sys.argv[1])"
+    target = tmp_path / "work" / "run"
+    remover = subprocess.Popen([sys.executable, "-c", code, str(target)])
+    try:
+        durable.make_folder(target)
+        while target.exists():
+            time.sleep(0.001)
+        for _ in range(2000):
+            durable.make_folder(target)
+    finally:
+        remover.kill()
+        remover.wait()
+    assert target.parent.is_dir()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resnet_shortcuts import durable
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import prepare
 from resnet_shortcuts.experiments import runner
@@ -58,9 +59,8 @@ class Rig:
 
 
 def make_rig(folder: Path, cache: Path, text: str = YAML, *overrides: str) -> Rig:
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.yaml"
-    path.write_text(text)
+    durable.write_file(path, text.encode())  # whole at any moment: other processes make the same rig beside this one
     config = load_config(path, overrides)
     dataset = prepare(config.data, data_root=None, cache=cache)
     plan = make_plan(config, load(dataset, config.data).identity, "fp32")
