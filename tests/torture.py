@@ -17,12 +17,21 @@ from resnet_shortcuts import machine
 from resnet_shortcuts.durable import write_file
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("tests/test_durable.py", "tests/faults", "tests/training/test_loop.py", "tests/experiments/test_store.py")
+TESTS = (
+    "tests/analysis/test_report.py",  # first: it looks at the largest size that this process ever had
+    "tests/cost/test_torture.py",  # then what times, before anything else has been at work
+    "tests/test_durable.py",
+    "tests/faults",
+    "tests/training/test_loop.py",
+    "tests/experiments/test_store.py",
+    "tests/analysis/test_simulated.py",
+)
 HEAD = """# What was tried, and survived
 
 Written by `make torture` on {date}: {processor}, {cores} cores, Python {python}, torch {torch}, commit {commit}.
-Every case below is a real process, file or system call. "Bit-identical" compares the hashes of weights and momentum,
-the bytes of the history and of the predictions with those of a run that nothing disturbed.
+Every case below is a real process, file or system call, or an experiment simulated from a known truth.
+"Bit-identical" compares the hashes of weights and momentum, the bytes of the history and of the predictions with those
+of a run that nothing disturbed.
 
 | test | cases | tried | seconds |
 | --- | ---: | --- | ---: |

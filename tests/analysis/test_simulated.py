@@ -1,6 +1,7 @@
 """Experiments with a known truth: false alarms of the family, power, coverage. Thinned unless RSC_TORTURE is set."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from resnet_shortcuts.analysis import statistics
 from resnet_shortcuts.analysis.verdicts import judge
 from tests.analysis.made import NET, of_accuracies
 
+Note = Callable[[str, object], None]
 FULL = bool(os.environ.get("RSC_TORTURE"))
 EXPERIMENTS = 2000 if FULL else 150
 STRATEGIES = [f"s{i}" for i in range(8)]
@@ -29,7 +31,8 @@ def simulate(
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 @pytest.mark.parametrize("real", [0, 3])
-def test_false_alarms_of_the_family_stay_under_5_percent(seeds: int, real: int) -> None:
+def test_false_alarms_of_the_family_stay_under_5_percent(seeds: int, real: int, record_property: Note) -> None:
+    record_property("experiments", EXPERIMENTS)
     stream = np.random.default_rng([6, seeds, real])
     effects = {"A": 0.0, **{name: 0.5 if i < real else 0.0 for i, name in enumerate(STRATEGIES)}}
     alarms = 0
@@ -39,7 +42,8 @@ def test_false_alarms_of_the_family_stay_under_5_percent(seeds: int, real: int) 
     assert alarms <= stats.binom.ppf(0.999, EXPERIMENTS, 0.05)
 
 
-def test_equal_within_the_margin_is_seldom_said_of_what_is_not() -> None:
+def test_equal_within_the_margin_is_seldom_said_of_what_is_not(record_property: Note) -> None:
+    record_property("experiments", EXPERIMENTS)
     stream = np.random.default_rng(7)
     effects = {"A": 0.0, **dict.fromkeys(STRATEGIES, 0.2)}  # every one exactly at the margin: the hardest truth
     wrong = 0
@@ -50,7 +54,10 @@ def test_equal_within_the_margin_is_seldom_said_of_what_is_not() -> None:
 
 
 @pytest.mark.parametrize(("seeds", "difference"), [(5, 0.7), (10, 0.33), (20, 0.2), (20, 0.15)])
-def test_power_is_the_rate_at_which_a_planted_difference_is_declared(seeds: int, difference: float) -> None:
+def test_power_is_the_rate_at_which_a_planted_difference_is_declared(
+    seeds: int, difference: float, record_property: Note
+) -> None:
+    record_property("experiments", EXPERIMENTS)
     stream = np.random.default_rng([8, seeds])
     effects = {"A": 0.0, **dict.fromkeys(STRATEGIES, 0.0), "s0": difference}
     found = sum(simulate(stream, effects, seeds)["s0"] == "better" for _ in range(EXPERIMENTS))
@@ -60,10 +67,11 @@ def test_power_is_the_rate_at_which_a_planted_difference_is_declared(seeds: int,
 
 
 @pytest.mark.parametrize("seeds", [5, 10, 20])
-def test_the_paired_interval_covers_the_truth_on_a_fixed_test_set(seeds: int) -> None:
+def test_the_paired_interval_covers_the_truth_on_a_fixed_test_set(seeds: int, record_property: Note) -> None:
     stream = np.random.default_rng([9, seeds])
     tries = 10 * EXPERIMENTS
     tests = [statistics.paired(stream.normal(0.3, 0.2, size=seeds), 0.2) for _ in range(tries)]
+    record_property("experiments", tries)
     covered = sum(test.low <= 0.3 <= test.high for test in tests) / tries
     assert 0.93 <= covered <= 0.97
 
@@ -75,10 +83,11 @@ def test_the_paired_interval_covers_the_truth_on_a_fixed_test_set(seeds: int) ->
     ids=["seed", "image", "residual"],
 )
 def test_the_crossed_interval_covers_the_truth_under_new_images(
-    seeds: int, of_seed: float, of_image: float, rest: float
+    seeds: int, of_seed: float, of_image: float, rest: float, record_property: Note
 ) -> None:
     stream = np.random.default_rng([10, seeds])
     images, tries = 120, 3000 if FULL else 1200
+    record_property("experiments", tries)
     covered = 0
     for _ in range(tries):
         cells = of_seed * stream.normal(size=(seeds, 1)) + of_image * stream.normal(size=(1, images))
@@ -89,7 +98,8 @@ def test_the_crossed_interval_covers_the_truth_under_new_images(
     assert 0.93 - slack <= covered / tries <= 0.97 + slack
 
 
-def test_letters_give_no_false_difference_in_more_than_5_percent() -> None:
+def test_letters_give_no_false_difference_in_more_than_5_percent(record_property: Note) -> None:
+    record_property("experiments", EXPERIMENTS)
     stream = np.random.default_rng(11)
     alarms = 0
     for _ in range(EXPERIMENTS):
