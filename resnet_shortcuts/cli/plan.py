@@ -20,13 +20,15 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Validate a config and show what would run: runs done and to do, parameters, multiply-adds, estimated time."""
-    from resnet_shortcuts.experiments.config import load_config
+    from resnet_shortcuts.experiments.config import read_config
     from resnet_shortcuts.experiments.estimate import START_SECONDS, estimate
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import network_counts, open_study
 
     chosen = chosen_format(format_, None, {".json": "json"}, "table")
-    study = open_study(load_config(config, overrides or []), data_root, lambda *_: None)
+    loaded, document = read_config(config, overrides or [])
+    with document.telling_lines():
+        study = open_study(loaded, data_root, lambda *_: None)
     if study.warning:
         say(f"warning: {study.warning}")
     experiment = Experiment(results, study.config.name)

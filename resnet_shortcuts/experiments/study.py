@@ -71,7 +71,7 @@ class Study:
 def open_study(config: Config, data_root: Path | None, progress: Progress | None = None) -> Study:
     """Resolve device and precision, prepare the data, make the plan. Writes nothing but the decoded data in the cache.
 
-    Raises EnvironmentFault (no such device), DataError, UsageError (sizes that do not fit).
+    Raises EnvironmentFault (no such device), DataError, SettingError (sizes that do not fit the data).
     """
     from resnet_shortcuts.data.dataset import load
 

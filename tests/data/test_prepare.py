@@ -198,10 +198,13 @@ def test_a_root_that_cannot_be_a_path_is_named(tmp_path, source, monkeypatch):
 
 def test_sizes_beyond_the_data_are_usage_errors(image_folder, tmp_path):
     for wrong, told in (
-        ({"train_size": 19}, "data.train_size 19 is more than the data: .*18 training and 9 test.*at most 18"),
-        ({"train_size": 12, "validation": 7}, r"data.validation 7 is more"),
-        ({"test_size": 10}, "data.test_size 10"),
-        ({"validation": 18}, "validation 18"),
+        (
+            {"train_size": 19},
+            "size 19 is more than the 18 training images of image-folder: data.train_size: at most 18$",
+        ),
+        ({"train_size": 12, "validation": 7}, r"data.validation 7 is more.*: data.train_size: at most 18 together$"),
+        ({"test_size": 10}, "data.test_size 10 is more than the 9 test images .*: data.test_size: at most 9$"),
+        ({"validation": 18}, "validation 18 leaves none of the 18 .*: data.validation: at most 17$"),
     ):
         with pytest.raises(UsageError, match=told):
             decode(image_folder, tmp_path, DataSpec(source="image-folder", **wrong))
@@ -211,11 +214,11 @@ def test_classes_and_images_a_class_are_chosen_before_decoding(image_folder, tmp
     spec = DataSpec(source="image-folder", classes=["dog", "bird"], images_per_class=2)
     about = describe(decode(image_folder, tmp_path, spec))
     assert (about["classes"], about["counts"]) == (["bird", "dog"], {"train": 4, "test": 6})
-    with pytest.raises(UsageError, match=r"no class 'dogs': .*did you mean 'dog'"):
+    with pytest.raises(UsageError, match=r"no class 'dogs' in .*: data.classes.0: did you mean 'dog'"):
         decode(image_folder, tmp_path, DataSpec(source="image-folder", classes=["dogs", "cat"]))
-    with pytest.raises(UsageError, match="there are 3 classes"):
+    with pytest.raises(UsageError, match=r"data\.classes: at most 3"):
         decode(image_folder, tmp_path, DataSpec(source="image-folder", classes=4))
-    with pytest.raises(UsageError, match="images_per_class is 7"):
+    with pytest.raises(UsageError, match=r"images_per_class 7 is more than class .*: at most 6"):
         decode(image_folder, tmp_path, DataSpec(source="image-folder", images_per_class=7))
 
 
