@@ -16,6 +16,7 @@ from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import _FIND, describe, prepare
 from resnet_shortcuts.data.spec import SOURCES, DataSpec
 from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
+from resnet_shortcuts.vision import import_torchvision
 
 from .conftest import noise, seed_of, write_image
 
@@ -55,6 +56,19 @@ def test_image_folder_keeps_every_pixel_of_lossless_images(image_folder, tmp_pat
 def test_val_serves_where_there_is_no_test(image_folder, tmp_path):
     (image_folder / "test").rename(image_folder / "val")
     assert describe(decode(image_folder, tmp_path))["counts"]["test"] == 9
+
+
+def test_folders_within_a_class_belong_to_it_as_in_torchvision(image_folder, tmp_path):
+    import_torchvision()
+    from torchvision.datasets import ImageFolder
+
+    cats = image_folder / "train" / "cat"
+    for number, folder in ((0, "2019"), (1, "2019"), (2, "old/er")):
+        (cats / folder).mkdir(parents=True, exist_ok=True)
+        (cats / f"{number}.png").rename(cats / folder / f"{number}.png")
+    theirs = ImageFolder(str(image_folder / "train"))
+    labels = np.load(decode(image_folder, tmp_path) / "train.labels.npy")
+    assert labels.tolist() == theirs.targets == [0] * 6 + [1] * 6 + [2] * 6
 
 
 def test_any_image_size_is_cut_to_the_resolution(image_folder, tmp_path):
