@@ -42,6 +42,12 @@ class UsageError(RscError):
     exit_code = Exit.USAGE
 
 
+class SettingError(UsageError):
+    """A setting of a config that only shows wrong beside the data. ``where`` is its key (``data.train_size``, or
+    ``data.classes.1`` in a list) until somebody who knows the file turns it into a line.
+    """
+
+
 class DataError(RscError):
     """A data set that is missing, damaged or not what it says it is."""
 

@@ -13,6 +13,7 @@ from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regi
 from resnet_shortcuts.data.spec import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
 from resnet_shortcuts.experiments.store import train_command
+from resnet_shortcuts.training.spec import evaluated_images
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.spec import CostReport
@@ -218,9 +219,13 @@ def _work(regime: Regime, config: Mapping[str, Any]) -> tuple[int | None, int]:
     """Optimizer steps of one run, and images of all its evaluations; None where the regime does not say."""
     if not regime.train_images or not regime.batch_size:
         return None, 0
-    a_epoch = steps_per_epoch(regime.train_images, regime.batch_size)
-    steps = regime.iterations if regime.iterations is not None else round((regime.epochs or 0) * a_epoch)
-    epochs = -(-steps // max(1, a_epoch))
-    every = int((config.get("run") or {}).get("evaluate_every") or 1)
-    evaluations = epochs // every + (epochs % every > 0)
-    return steps, evaluations * (regime.test_images or 0)
+    an_epoch = steps_per_epoch(regime.train_images, regime.batch_size)
+    steps = regime.iterations if regime.iterations is not None else round((regime.epochs or 0) * an_epoch)
+    evaluated = evaluated_images(
+        steps,
+        max(1, an_epoch),
+        int((config.get("run") or {}).get("evaluate_every") or 1),
+        test_images=regime.test_images or 0,
+        validation_images=int(regime.data.get("validation") or 0),
+    )
+    return steps, evaluated

@@ -6,9 +6,9 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import Debug, Output
-from resnet_shortcuts.cli.output import as_json, as_text, chosen_format, deliver
+from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, as_text, chosen_format, deliver
 
-EXTENSIONS = {".md": "markdown", ".json": "json", ".txt": "table"}
+EXTENSIONS = {**TABLE_OR_JSON, ".md": "markdown"}
 _HEADINGS = {"name": "name", "aliases": "aliases", "summary": "what it does", "source": "source"}
 
 
@@ -32,7 +32,7 @@ def shortcuts(
     elif name:
         deliver(_in_full(rows[0]), output)
     else:
-        deliver(_table(rows), output)
+        deliver(_table(rows, to_screen=output is None), output)
 
 
 def _row(strategy: Any) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _in_full(row: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _table(rows: list[dict[str, Any]], *, to_screen: bool) -> str:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -84,4 +84,4 @@ def _table(rows: list[dict[str, Any]]) -> str:
     table.add_column("source", ratio=1)
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    return as_text(table)
+    return as_text(table, to_screen=to_screen)

@@ -85,13 +85,14 @@ def _of_config(
     """The costs of a config's networks and strategies; a measured report is kept with its experiment."""
     from resnet_shortcuts.cost.launch import run_cost_pass
     from resnet_shortcuts.experiments import processes
-    from resnet_shortcuts.experiments.config import check_results_folder, load_config
+    from resnet_shortcuts.experiments.config import check_results_folder, read_config
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import cost_request, measure_costs, open_study
 
-    loaded = load_config(path, [*overrides, *([f"run.device={device}"] if device else [])])
+    loaded, document = read_config(path, [*overrides, *([f"run.device={device}"] if device else [])])
     check_results_folder(results, loaded.name)
-    study = open_study(loaded, data_root, StageProgress())
+    with document.telling_lines():
+        study = open_study(loaded, data_root, StageProgress())
     request = cost_request(study, **changes)
     if "time" not in changes["passes"]:
         return run_cost_pass(request, StageProgress(), processes.environment(request.threads))

@@ -11,6 +11,9 @@ from typing import Any
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
 from resnet_shortcuts.names import did_you_mean
 
+TABLE_OR_JSON = {".json": "json", ".txt": "table"}
+"""The extensions of commands that know these two formats."""
+
 
 def say(text: str) -> None:
     """One line of chatter, on standard error."""
@@ -62,11 +65,11 @@ def deliver(text: str, output: Path | None) -> None:
     say(f"wrote {output}")
 
 
-def as_text(renderable: Any, piped_width: int = 100) -> str:
-    """What Rich draws, as wide as the terminal, or ``piped_width`` columns where there is none."""
+def as_text(renderable: Any, *, to_screen: bool, piped_width: int = 100) -> str:
+    """What Rich draws, as wide as the terminal, or ``piped_width`` columns and plain where it goes elsewhere."""
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
+    terminal = to_screen and sys.stdout.isatty()
     width = os.get_terminal_size().columns if terminal else piped_width
     stream = io.StringIO()
     Console(file=stream, width=width, force_terminal=terminal).print(renderable)

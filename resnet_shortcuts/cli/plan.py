@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Override, Results
-from resnet_shortcuts.cli.output import as_json, as_text, chosen_format, counted, deliver, say
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Output, Override, Results
+from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, as_text, chosen_format, counted, deliver, say
 from resnet_shortcuts.cli.progress import duration
 
 
@@ -17,16 +17,19 @@ def plan(
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
     format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    output: Output = None,
     debug: Debug = False,
 ) -> None:
     """Validate a config and show what would run: runs done and to do, parameters, multiply-adds, estimated time."""
-    from resnet_shortcuts.experiments.config import load_config
+    from resnet_shortcuts.experiments.config import read_config
     from resnet_shortcuts.experiments.estimate import START_SECONDS, estimate
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import network_counts, open_study
 
-    chosen = chosen_format(format_, None, {".json": "json"}, "table")
-    study = open_study(load_config(config, overrides or []), data_root, lambda *_: None)
+    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
+    loaded, document = read_config(config, overrides or [])
+    with document.telling_lines():
+        study = open_study(loaded, data_root, lambda *_: None)
     if study.warning:
         say(f"warning: {study.warning}")
     experiment = Experiment(results, study.config.name)
@@ -49,19 +52,19 @@ def plan(
         "estimated_from": estimates.source,
     }
     if chosen == "json":
-        deliver(as_json("plan", rows, **facts), None)
+        deliver(as_json("plan", rows, **facts), output)
         return
     say(
         f"{study.config.name}: {study.train_images:,} training and {study.test_images:,} test images, "
         f"{study.steps:,} steps a run, {study.precision} on {study.device}, {estimates.jobs} runs side by side"
     )
-    _table(rows)
+    deliver(_table(rows, to_screen=output is None), output)
     to_do = sum(row["runs_to_do"] for row in rows)
     left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
     say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")
 
 
-def _table(rows: list[dict[str, Any]]) -> None:
+def _table(rows: list[dict[str, Any]], *, to_screen: bool) -> str:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -72,4 +75,4 @@ def _table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         counts = (row["parameters"], row["multiply_adds"], row["runs_done"], row["runs_to_do"])
         table.add_row(row["network"], row["shortcut"], *(f"{count:,}" for count in counts))
-    deliver(as_text(table), None)
+    return as_text(table, to_screen=to_screen)

@@ -8,8 +8,8 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.compare import find_experiments
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Results
-from resnet_shortcuts.cli.output import as_json, chosen_format, deliver, say
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Output, Results
+from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, chosen_format, deliver, say
 from resnet_shortcuts.errors import Exit, UsageError
 
 
@@ -21,20 +21,23 @@ def runs(
         bool, typer.Option("--prune", help="Remove what is neither finished nor running, after asking.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
+    output: Output = None,
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
     """List the runs of an experiment: done, running, interrupted, diverged, failed, damaged, planned, left over."""
     from resnet_shortcuts.experiments.store import list_runs
 
-    chosen = chosen_format(format_, None, {".json": "json"}, "table")
+    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
     if yes and not prune:
         raise UsageError("--yes goes with --prune", "rsc runs", "leave it out, or add --prune")
+    if output is not None and prune:
+        raise UsageError("--prune and -o exclude each other", "rsc runs", "prune first, then write the list")
     found = find_experiments(results, [experiment] if experiment else [])[0]
     if prune:
         return _prune(found, yes)
     rows = [dataclasses.asdict(state) for state in list_runs(found)]
-    deliver(as_json("runs", rows, name=found.name) if chosen == "json" else _table(rows), None)
+    deliver(as_json("runs", rows, name=found.name) if chosen == "json" else _table(rows), output)
     return Exit.INTEGRITY if any(row["state"] == "damaged" for row in rows) else Exit.OK
 
 

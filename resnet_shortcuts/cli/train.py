@@ -32,16 +32,17 @@ def train(
 
     Safe to interrupt: finished runs are kept, and the same command goes on.
     """
-    from resnet_shortcuts.experiments.config import check_results_folder, load_config
+    from resnet_shortcuts.experiments.config import check_results_folder, read_config
 
-    loaded = load_config(config, overrides or [])
+    loaded, document = read_config(config, overrides or [])
     check_results_folder(results, loaded.name)
 
     from resnet_shortcuts.experiments.runner import run_plan
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study, rerunnable
 
-    study = open_study(loaded, data_root, StageProgress())
+    with document.telling_lines():
+        study = open_study(loaded, data_root, StageProgress())
     if study.warning:
         say(f"warning: {study.warning}")
     side_by_side = jobs_of(study, jobs)

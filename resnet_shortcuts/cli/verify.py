@@ -6,10 +6,8 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import Debug, Output
-from resnet_shortcuts.cli.output import as_json, chosen_format, deliver, say
+from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, chosen_format, deliver, say
 from resnet_shortcuts.errors import Exit, UsageError
-
-EXTENSIONS = {".json": "json", ".txt": "table"}
 
 
 @app.command()
@@ -31,7 +29,7 @@ def verify(
     """Measure linearity, rank, coverage, gradients and information; exit 1 where a declaration is broken."""
     from resnet_shortcuts.shortcuts.catalogue import find, strategies
 
-    chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
     if bool(names) == all_:
         raise UsageError("names and --all: exactly one is needed", "rsc verify", "name strategies, or say --all")
     asked = [find(name) for name in names or []] or list(strategies())

@@ -77,7 +77,7 @@ def load(folder: Path, spec: DataSpec) -> Dataset:
     """Map a folder that ``prepare`` returned, and choose the subsets that ``spec`` asks for.
 
     Subsets are balanced over the classes and the same in every run; training and validation images are disjoint. Raises
-    DataError where the folder is not a prepared data set, UsageError where the data has too few images.
+    DataError where the folder is not a prepared data set, SettingError where the data has too few images.
     """
     manifest = describe(folder)
     check_sizes(spec, manifest)

@@ -15,7 +15,7 @@ from resnet_shortcuts.data.source import Contents, Part, Progress, Source, diges
 from resnet_shortcuts.data.sources import cifar10, digits, folders, imagenet
 from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.data.statistics import of_images
-from resnet_shortcuts.errors import DataError, UsageError
+from resnet_shortcuts.errors import DataError, SettingError
 
 Find = Callable[[DataSpec, Path | None, Path, Progress | None], Source]
 _FIND: dict[str, Find] = {
@@ -42,7 +42,7 @@ def prepare(spec: DataSpec, *, data_root: Path | None, cache: Path, progress: Pr
 
     A stamp of names, sizes and times tells whether a decoded copy is fresh; a damaged copy is made again. One
     process decodes, others wait. ``progress(what, done, total)`` is called while decoding or downloading. Raises
-    DataError (missing, damaged), UsageError (sizes or classes that the data does not have), EnvironmentFault (disk
+    DataError (missing, damaged), SettingError (sizes or classes that the data does not have), EnvironmentFault (disk
     full, permission).
     """
     source = _FIND[spec.source](spec, data_root, cache, progress)
@@ -70,15 +70,19 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def check_sizes(spec: DataSpec, manifest: dict[str, Any]) -> None:
-    """Raises UsageError where ``train_size`` (with ``validation``) or ``test_size`` exceeds what the data has."""
+    """Raises SettingError where ``train_size`` (with ``validation``) or ``test_size`` exceeds what the data has."""
     train, test = manifest["counts"]["train"], manifest["counts"]["test"]
-    where = f"{spec.source} has {train:,} training and {test:,} test images"
-    if (spec.train_size or 1) + spec.validation > train:
+    there = f"the {train:,} training images of {spec.source}"
+    if spec.train_size is None and spec.validation >= train:
+        what = f"data.validation {spec.validation} leaves none of {there}"
+        raise SettingError(what, "data.validation", f"at most {train - 1:,}")
+    if (spec.train_size or 0) + spec.validation > train:
         held = f" + data.validation {spec.validation}" if spec.validation else ""
-        asked = f"data.train_size {spec.train_size}" if spec.train_size else "data.train_size 1"
-        raise UsageError(f"{asked}{held} is more than the data", where, f"at most {train - spec.validation:,}")
+        what = f"data.train_size {spec.train_size}{held} is more than {there}"
+        raise SettingError(what, "data.train_size", f"at most {train:,}" + (" together" if held else ""))
     if spec.test_size and spec.test_size > test:
-        raise UsageError(f"data.test_size {spec.test_size} is more than the data", where, f"at most {test:,}")
+        what = f"data.test_size {spec.test_size} is more than the {test:,} test images of {spec.source}"
+        raise SettingError(what, "data.test_size", f"at most {test:,}")
 
 
 def _decode(source: Source, spec: DataSpec, target: Path, progress: Progress | None) -> None:

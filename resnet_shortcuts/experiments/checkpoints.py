@@ -5,7 +5,9 @@ rest of the state, run, step, environment, the tensors' length and hash. Tensors
 """
 
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import records
 
 KEPT = 2
+SHARE = 50
+"""A checkpoint that takes t seconds is followed by at least 50 t of training: under 2 % of it."""
 _TENSORS, _PROGRESS = "state.safetensors", "progress.json"  # as training.state names the parts of a state
 # What decides the bits of a result besides the science: a resume under another value is allowed, warned of, recorded.
 EXECUTION = ("threads", "device", "gpu", "cpu", "compile", "memory_format", "packages", "resnet_shortcuts")
@@ -29,10 +33,47 @@ class Checkpoint:
     manifest: dict[str, Any]
 
 
+class Pace:
+    """When the next checkpoint of a run is due, and what those so far took, those of earlier sessions included.
+
+    The one that a session resumes from is not counted: it could not say in itself how long it took. Nor is its time
+    part of the run's ``elapsed_seconds``. A state that turns out not to be finite is counted, though it is not written.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = lambda: time.monotonic()) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._last, self._took = clock(), 0.0
+        self._saved, self._total = 0, 0.0
+
+    def due(self) -> bool:
+        """Whether enough training has passed since the last one, or since the session began."""
+        return self._clock() - self._last >= max(self._seconds, SHARE * self._took)
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Take the time of one that is being saved; one that fails is not counted."""
+        before = self._clock()
+        yield
+        self._last = self._clock()
+        self._took = max(0.0, self._last - before)
+        self._saved += 1
+        self._total += self._took
+
+    @property
+    def tally(self) -> dict[str, Any]:
+        """How many were saved, and the seconds that they took together."""
+        return {"saved": self._saved, "seconds": round(self._total, 6)}
+
+    def go_on_from(self, tally: Mapping[str, Any]) -> None:
+        """Count on from the tally of an earlier session."""
+        self._saved += int(tally.get("saved", 0))
+        self._total += float(tally.get("seconds", 0.0))
+
+
 def save(folder: Path, run_id: str, state: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
     """Write a checkpoint, then drop all but the two newest. Raises EnvironmentFault; the older ones stay whole then.
 
-    ``about`` goes into the manifest: environment, elapsed_seconds, resumed.
+    ``about`` goes into the manifest: environment, elapsed_seconds, resumed, checkpoints (`Pace.tally`).
     """
     progress = json.loads(state[_PROGRESS])
     # An epoch's last step and its end are two states, hence both numbers.

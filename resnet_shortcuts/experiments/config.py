@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from resnet_shortcuts.cost.spec import CostSpec
 from resnet_shortcuts.data.spec import DataSpec
-from resnet_shortcuts.errors import ManyErrors, RscError, UsageError
+from resnet_shortcuts.errors import ManyErrors, RscError, SettingError, UsageError
 from resnet_shortcuts.experiments import yaml_lines
 from resnet_shortcuts.experiments.explain import explain, prepared
 from resnet_shortcuts.experiments.yaml_lines import Document
@@ -245,7 +245,12 @@ for _first, _resolvers in yaml_lines.implicit_resolvers().items():
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """The config in a YAML file, changed by ``KEY=VALUE`` overrides (the last of two equal keys counts).
+    """The config in a YAML file, as `read_config` reads it."""
+    return read_config(path, overrides)[0]
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Document]:
+    """The config in a YAML file, changed by ``KEY=VALUE`` overrides (the last of two equal keys counts), and its lines.
 
     Raises UsageError, or ManyErrors with every problem at once, each with its file and line (or its ``--set``);
     EnvironmentFault where the file may not be read. Touches nothing on disk.
@@ -270,7 +275,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     for section in _SECTIONS:  # a section whose every line is commented out
         if section in data and data[section] is None:
             data[section] = {}
-    return _validate(Document(data, document.places), path.parent, unnamed)
+    document = Document(data, document.places)
+    return _validate(document, path.parent, unnamed), document
 
 
 def _validate(document: Document, base: Path, known: dict[yaml_lines.ValuePath, RscError]) -> Config:
@@ -319,11 +325,11 @@ def _set(data: Any, path: tuple[str, ...], value: Any, label: str) -> Any:
 
 
 def check_batch_size(config: Config, train_images: int) -> None:
-    """Raises UsageError where a batch is larger than the training set (known once the data are prepared)."""
+    """Raises SettingError where a batch is larger than the training set (known once the data are prepared)."""
     if config.train.batch_size > train_images:
-        raise UsageError(
+        raise SettingError(
             f"train.batch_size {config.train.batch_size} is more than the {train_images} training images",
-            config.name,
+            "train.batch_size",
             f"at most {train_images}: --set train.batch_size={max(1, min(train_images, 128))}",
         )
 

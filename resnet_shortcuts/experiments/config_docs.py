@@ -62,7 +62,8 @@ MEANINGS: dict[str, str] = {
     "run.jobs": "runs side by side; `auto`: one a core on a CPU",
     "run.compile": "torch.compile the training step (other bits than eager)",
     "run.evaluate_every": "epochs between evaluations; the last epoch is always evaluated",
-    "run.checkpoint_seconds": "seconds between two checkpoints of a run",
+    "run.checkpoint_seconds": "seconds between two checkpoints of a run; never less than 50 times what one "
+    "takes (run.json: `checkpoints`)",
     "cost": "the cost pass at the end of `rsc train`",
     "cost.measure": "whether there is one",
     "cost.seconds": "how long it may time steps",

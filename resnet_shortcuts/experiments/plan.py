@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from resnet_shortcuts.data.spec import steps_per_epoch
-from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.errors import SettingError
 from resnet_shortcuts.experiments.config import Config, check_batch_size
 from resnet_shortcuts.experiments.records import canonical, sha256
 from resnet_shortcuts.training.spec import SCHEDULE_TODO, schedule_problem, total_steps
@@ -68,7 +68,7 @@ def run_id(science: Mapping[str, Any]) -> str:
 def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) -> Plan:
     """The runs of a config on data of this identity (`Dataset.identity`), at this resolved precision (fp32 or bf16).
 
-    Raises UsageError where a batch is larger than the training set, or part of the schedule lies past a run's end.
+    Raises SettingError where a batch is larger than the training set, or part of the schedule lies past a run's end.
     """
     if isinstance(data_identity.get("train_size"), int):
         check_batch_size(config, data_identity["train_size"])
@@ -92,8 +92,9 @@ def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) 
 
 
 def _check_schedule(config: Config, train_images: int) -> None:
-    """Raises UsageError for a setting of the schedule that takes no effect in runs of this length."""
+    """Raises SettingError for a setting of the schedule that takes no effect in runs of this length."""
     steps = total_steps(config.train, steps_per_epoch(train_images, config.train.batch_size))
     problem = schedule_problem(config.train, steps)
     if problem is not None:
-        raise UsageError(f"train.{problem}", config.name, SCHEDULE_TODO)
+        key, _, _ = problem.partition(" ")  # its first word
+        raise SettingError(f"train.{problem}", f"train.{key}", SCHEDULE_TODO)

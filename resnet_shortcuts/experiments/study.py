@@ -1,6 +1,5 @@
 """A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from resnet_shortcuts.experiments.config import Config, check_batch_size
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.store import Experiment
-from resnet_shortcuts.training.spec import total_steps
+from resnet_shortcuts.training.spec import evaluated_images, total_steps
 
 Progress = Callable[[str, int, int], None]
 
@@ -50,11 +49,13 @@ class Study:
     @property
     def evaluation_images(self) -> int:
         """Images that all evaluations of one run look at."""
-        epochs = math.ceil(self.steps / self._epoch_steps)
-        during = (epochs - 1) // self.config.run.evaluate_every
-        if self.validation_images:
-            return (during + 1) * self.validation_images + self.test_images
-        return (during + 1) * self.test_images
+        return evaluated_images(
+            self.steps,
+            self._epoch_steps,
+            self.config.run.evaluate_every,
+            test_images=self.test_images,
+            validation_images=self.validation_images,
+        )
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -71,7 +72,7 @@ class Study:
 def open_study(config: Config, data_root: Path | None, progress: Progress | None = None) -> Study:
     """Resolve device and precision, prepare the data, make the plan. Writes nothing but the decoded data in the cache.
 
-    Raises EnvironmentFault (no such device), DataError, UsageError (sizes that do not fit).
+    Raises EnvironmentFault (no such device), DataError, SettingError (sizes that do not fit the data).
     """
     from resnet_shortcuts.data.dataset import load
 

@@ -20,7 +20,6 @@ from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError
 
 _PR_SET_PDEATHSIG = 1
 _EVENT_SECONDS = 0.5  # at most this often a run tells how far it is
-_CHECKPOINT_SHARE = 50  # a checkpoint that takes t seconds is followed by at least 50 t of training: under 2 %
 
 
 class Stop(Exception):  # noqa: N818 (a request, not a fault)
@@ -65,6 +64,7 @@ class Session:
     """One run from lock to published result, and what interrupts it."""
 
     def __init__(self, channel: Channel, setup: Mapping[str, Any], job: Mapping[str, Any], stopping: list[int]) -> None:
+        from resnet_shortcuts.experiments.checkpoints import Pace
         from resnet_shortcuts.experiments.store import Experiment
 
         self.channel, self.setup, self.job, self.stopping = channel, setup, job, stopping
@@ -73,8 +73,9 @@ class Session:
         self.work = self.experiment.work_folder(self.run_id)
         self.environment: dict[str, Any] = setup["environment"]
         self.resumed: list[dict[str, Any]] = []
-        self.began = self.saved = self.told = time.monotonic()
-        self.elapsed_before, self.last_save_took = 0.0, 0.0
+        self.pace = Pace(setup["checkpoint_seconds"])
+        self.began = self.told = time.monotonic()
+        self.elapsed_before = 0.0
 
     def run(self) -> None:
         """Take the lock, train, publish. Tells the parent one of: busy, elsewhere, done, failed, stopped."""
@@ -156,6 +157,7 @@ class Session:
             "environment": self.environment,
             "resumed": self.resumed,
             "elapsed_seconds": self._elapsed(),
+            "checkpoints": self.pace.tally,
         }
         self.experiment.publish(self.run_id, record, files)
         return {key: record[key] for key in ("run_id", "status", "reason", "test_accuracy", "elapsed_seconds")}
@@ -165,8 +167,7 @@ class Session:
         if now - self.told >= _EVENT_SECONDS:
             self.told = now
             self.channel.tell("progress", run_id=self.run_id, step=progress.step, epoch=progress.epoch)
-        due = max(self.setup["checkpoint_seconds"], _CHECKPOINT_SHARE * self.last_save_took)
-        if self.stopping or now - self.saved >= due:
+        if self.stopping or self.pace.due():
             self._save(progress, capture)
         if self.stopping:
             raise Stop
@@ -174,13 +175,16 @@ class Session:
     def _save(self, progress: Any, capture: Any) -> None:
         from resnet_shortcuts.experiments import checkpoints
 
-        before = time.monotonic()
-        about = {"environment": self.environment, "elapsed_seconds": self._elapsed(), "resumed": self.resumed}
-        state = capture()
-        if state is not None:
-            checkpoints.save(self.work, self.run_id, state, about)
-        self.saved = time.monotonic()
-        self.last_save_took = self.saved - before
+        about = {
+            "environment": self.environment,
+            "elapsed_seconds": self._elapsed(),
+            "resumed": self.resumed,
+            "checkpoints": self.pace.tally,
+        }
+        with self.pace.saving():
+            state = capture()
+            if state is not None:
+                checkpoints.save(self.work, self.run_id, state, about)
 
     def _resume_from(self, checkpoint: Any) -> None:
         from resnet_shortcuts.experiments import checkpoints
@@ -188,6 +192,7 @@ class Session:
         manifest = checkpoint.manifest
         changed = checkpoints.differences(manifest.get("environment", {}), self.environment)
         self.elapsed_before = max(0.0, float(manifest.get("elapsed_seconds", 0.0)))
+        self.pace.go_on_from(manifest.get("checkpoints", {}))
         self.resumed = [*manifest.get("resumed", []), {"step": checkpoint.step, "changed": changed}]
         if changed:
             told = ", ".join(f"{key} ({before} before, {now} now)" for key, (before, now) in changed.items())

@@ -12,14 +12,15 @@ Differences from PyYAML's safe loader, each of which has bitten users of other t
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from resnet_shortcuts.errors import EnvironmentFault, ManyErrors, RscError, UsageError
+from resnet_shortcuts.errors import EnvironmentFault, ManyErrors, RscError, SettingError, UsageError
 from resnet_shortcuts.names import did_you_mean
 
 MAX_BYTES = 1 << 20
@@ -44,6 +45,15 @@ class Document:
             if path[:length] in self.places:
                 return self.places[path[:length]]
         return ""
+
+    @contextmanager
+    def telling_lines(self) -> Iterator[None]:
+        """Puts file and line (or the ``--set``) into errors that know the key of a setting only."""
+        try:
+            yield
+        except SettingError as error:
+            path = tuple(int(step) if step.isdecimal() else step for step in error.where.split("."))
+            raise UsageError(error.what, printable(self.where(path)), error.todo) from error
 
 
 class _StrictLoader(yaml.SafeLoader):

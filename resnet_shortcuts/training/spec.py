@@ -109,6 +109,19 @@ def total_steps(spec: TrainSpec, steps_per_epoch: int) -> int:
     return spec.iterations if spec.iterations is not None else (spec.epochs or 0) * steps_per_epoch
 
 
+def evaluated_images(
+    steps: int, steps_per_epoch: int, evaluate_every: int, *, test_images: int, validation_images: int
+) -> int:
+    """Images that all evaluations of a run of ``steps`` optimizer steps look at.
+
+    Every ``evaluate_every`` epochs, and after the last one, the validation images are looked at, and the test images
+    once at the end; where none are held out (0), the test images are looked at each time.
+    """
+    epochs = -(-steps // steps_per_epoch)
+    times = (epochs - 1) // evaluate_every + 1
+    return times * validation_images + test_images if validation_images else times * test_images
+
+
 def schedule_problem(spec: TrainSpec, total: int) -> str | None:
     """What of the schedule takes no effect in a run of ``total`` optimizer steps, in a user's words; None if all does.
 

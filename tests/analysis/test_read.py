@@ -130,6 +130,17 @@ def test_costs_are_read_and_the_training_time_alone_is_computed(experiment: Expe
     assert record.costs[0].hardware == "Zen 4, 1 thread, torch 2.13.0"
 
 
+def test_the_training_time_alone_counts_evaluations_of_a_validation_split(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(CONFIG.replace("test_size: 50", "test_size: 50, validation: 60"))
+    config = load_config(tmp_path / "small.yaml")
+    stored = Experiment.create(tmp_path / "results", config, make_plan(config, {**IDENTITY, "validation": 60}, "fp32"))
+    (stored.folder / "cost").mkdir()
+    (stored.folder / "cost" / "a.json").write_text(report().model_dump_json())
+    (cost,) = read_experiment(stored).costs
+    # 3 epochs of 4 batches; 60 held-out images after epochs 2 and 3, 50 test images once: 170 in batches of 25
+    assert cost.train_seconds == pytest.approx((12 * 10 + 7 * 2) / 1000)
+
+
 def test_costs_at_another_batch_size_are_not_taken(experiment: Experiment) -> None:
     other = report(request=report().request.model_copy(update={"batch_size": 128}))
     (experiment.folder / "cost").mkdir(exist_ok=True)

@@ -50,6 +50,7 @@ def test_modules_that_must_start_at_once_do_not_import_torch(module, heavy):
         (["shortcuts", "max-pda"], "max-pad"),
         (["train"], "--config"),
         (["compare", "--format", "jsn"], "did you mean 'json'?"),
+        (["runs", "--prune", "-o", "x.json"], "--prune and -o exclude each other"),
         (["cost"], "--config and --network: exactly one is needed"),
         (["cost", "--network", "cifar-resnet-21"], "cifar-resnet-20"),
         (["cost", "--network", "cifar-resnet-20", "--input", "32"], "3x32x32"),

@@ -121,6 +121,23 @@ def test_output_takes_its_format_from_the_extension(trained, suffix, mark):
     assert mark in target.read_text()
 
 
+@pytest.mark.parametrize("command", [["plan", "--config", "tiny.yaml"], ["runs"], ["doctor"], ["shortcuts"]])
+def test_every_list_can_be_written_to_a_file(trained, command):
+    printed = trained(*command, "--format", "json")
+    for suffix in (".json", ".txt"):
+        target = trained.folder / f"list{suffix}"
+        done = trained(*command, "-o", target)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert f"wrote {target}" in done.stderr
+        content = target.read_text()
+        if suffix == ".json":
+            assert json.loads(content).keys() == json.loads(printed.stdout).keys()
+            assert len(json.loads(content)["rows"]) == len(json.loads(printed.stdout)["rows"])
+        else:
+            assert all(next(iter(row.values())) in content for row in json.loads(printed.stdout)["rows"])
+    assert trained(*command, "-o", "list.docx").returncode == 2
+
+
 def test_an_unknown_extension_or_a_contradiction_is_refused(trained):
     assert trained("compare", "-o", "x.docx").returncode == 2
     contradiction = trained("compare", "-o", "x.csv", "--format", "json")

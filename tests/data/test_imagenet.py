@@ -94,7 +94,7 @@ def test_damaged_annotations_are_named(tiny, tmp_path, change, told):
 
 
 def test_a_class_that_is_not_there_is_named_with_the_nearest(tiny, tmp_path):
-    with pytest.raises(UsageError, match=r"no class 'n03000683': .*did you mean 'n03000684'"):
+    with pytest.raises(UsageError, match=r"no class 'n03000683' in .*did you mean 'n03000684'"):
         decode(tiny, tmp_path, source="tiny-imagenet", classes=["n01440764", "n03000683"])
     folder = decode(tiny, tmp_path, source="tiny-imagenet", classes=["n03000684", "n01440764"], images_per_class=3)
     assert describe(folder)["classes"] == ["n01440764", "n03000684"]

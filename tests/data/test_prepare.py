@@ -16,6 +16,7 @@ from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import _FIND, describe, prepare
 from resnet_shortcuts.data.spec import SOURCES, DataSpec
 from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
+from resnet_shortcuts.vision import import_torchvision
 
 from .conftest import noise, seed_of, write_image
 
@@ -55,6 +56,19 @@ def test_image_folder_keeps_every_pixel_of_lossless_images(image_folder, tmp_pat
 def test_val_serves_where_there_is_no_test(image_folder, tmp_path):
     (image_folder / "test").rename(image_folder / "val")
     assert describe(decode(image_folder, tmp_path))["counts"]["test"] == 9
+
+
+def test_folders_within_a_class_belong_to_it_as_in_torchvision(image_folder, tmp_path):
+    import_torchvision()
+    from torchvision.datasets import ImageFolder
+
+    cats = image_folder / "train" / "cat"
+    for number, folder in ((0, "2019"), (1, "2019"), (2, "old/er")):
+        (cats / folder).mkdir(parents=True, exist_ok=True)
+        (cats / f"{number}.png").rename(cats / folder / f"{number}.png")
+    theirs = ImageFolder(str(image_folder / "train"))
+    labels = np.load(decode(image_folder, tmp_path) / "train.labels.npy")
+    assert labels.tolist() == theirs.targets == [0] * 6 + [1] * 6 + [2] * 6
 
 
 def test_any_image_size_is_cut_to_the_resolution(image_folder, tmp_path):
@@ -198,10 +212,13 @@ def test_a_root_that_cannot_be_a_path_is_named(tmp_path, source, monkeypatch):
 
 def test_sizes_beyond_the_data_are_usage_errors(image_folder, tmp_path):
     for wrong, told in (
-        ({"train_size": 19}, "data.train_size 19 is more than the data: .*18 training and 9 test.*at most 18"),
-        ({"train_size": 12, "validation": 7}, r"data.validation 7 is more"),
-        ({"test_size": 10}, "data.test_size 10"),
-        ({"validation": 18}, "validation 18"),
+        (
+            {"train_size": 19},
+            "size 19 is more than the 18 training images of image-folder: data.train_size: at most 18$",
+        ),
+        ({"train_size": 12, "validation": 7}, r"data.validation 7 is more.*: data.train_size: at most 18 together$"),
+        ({"test_size": 10}, "data.test_size 10 is more than the 9 test images .*: data.test_size: at most 9$"),
+        ({"validation": 18}, "validation 18 leaves none of the 18 .*: data.validation: at most 17$"),
     ):
         with pytest.raises(UsageError, match=told):
             decode(image_folder, tmp_path, DataSpec(source="image-folder", **wrong))
@@ -211,11 +228,11 @@ def test_classes_and_images_a_class_are_chosen_before_decoding(image_folder, tmp
     spec = DataSpec(source="image-folder", classes=["dog", "bird"], images_per_class=2)
     about = describe(decode(image_folder, tmp_path, spec))
     assert (about["classes"], about["counts"]) == (["bird", "dog"], {"train": 4, "test": 6})
-    with pytest.raises(UsageError, match=r"no class 'dogs': .*did you mean 'dog'"):
+    with pytest.raises(UsageError, match=r"no class 'dogs' in .*: data.classes.0: did you mean 'dog'"):
         decode(image_folder, tmp_path, DataSpec(source="image-folder", classes=["dogs", "cat"]))
-    with pytest.raises(UsageError, match="there are 3 classes"):
+    with pytest.raises(UsageError, match=r"data\.classes: at most 3"):
         decode(image_folder, tmp_path, DataSpec(source="image-folder", classes=4))
-    with pytest.raises(UsageError, match="images_per_class is 7"):
+    with pytest.raises(UsageError, match=r"images_per_class 7 is more than class .*: at most 6"):
         decode(image_folder, tmp_path, DataSpec(source="image-folder", images_per_class=7))
 
 

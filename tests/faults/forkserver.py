@@ -13,7 +13,7 @@ import torch
 import resnet_shortcuts.data.dataset
 import resnet_shortcuts.training.loop  # noqa: F401
 from resnet_shortcuts import durable
-from resnet_shortcuts.experiments import worker
+from resnet_shortcuts.experiments import checkpoints, worker
 from resnet_shortcuts.models.build import build_network
 from resnet_shortcuts.models.spec import NetworkSpec
 from resnet_shortcuts.shortcuts.catalogue import find
@@ -44,7 +44,7 @@ def session(setup: dict[str, Any], job: dict[str, Any], events: str, how: dict[s
         durable.os = FaultyOs(how["kill_at"], None)
     if "fail_at" in how:
         durable.os = FaultyOs(*how["fail_at"])
-    worker._CHECKPOINT_SHARE = how.get("share", 0)
+    checkpoints.SHARE = how.get("share", 0)
     _arrange(how)
     channel.tell("ready")
     good = worker._serve(channel, setup, job, stopping)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from resnet_shortcuts.training.spec import TrainSpec, learning_rate, schedule_problem, total_steps
+from resnet_shortcuts.training.spec import TrainSpec, evaluated_images, learning_rate, schedule_problem, total_steps
 
 
 def torch_rates(make, lr, steps):
@@ -147,3 +147,22 @@ def test_a_schedule_that_reaches_past_the_end_is_a_problem(schedule, total, prob
     bounds = [m for m in spec.schedule.milestones if isinstance(m, int)]
     if bounds:
         assert (len(used) == len(bounds) + 1) == (problem is None), "each milestone has a step of its own"
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "held_out", "images"),
+    [
+        (12, 1, 0, 3 * 50),  # 3 epochs of 4 steps, the test images after each
+        (12, 2, 0, 2 * 50),  # after epochs 2 and 3
+        (12, 3, 0, 50),
+        (12, 100, 0, 50),
+        (16, 2, 0, 2 * 50),  # after epochs 2 and 4
+        (9, 2, 0, 2 * 50),  # the third epoch is cut short
+        (1, 1, 0, 50),
+        (12, 1, 60, 3 * 60 + 50),  # held out: the test images are looked at once, at the end
+        (12, 2, 60, 2 * 60 + 50),
+        (12, 100, 60, 60 + 50),
+    ],
+)
+def test_images_that_all_evaluations_look_at_by_hand(steps, every, held_out, images):
+    assert evaluated_images(steps, 4, every, test_images=50, validation_images=held_out) == images

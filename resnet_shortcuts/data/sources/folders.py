@@ -11,7 +11,7 @@ import numpy as np
 from resnet_shortcuts.data.source import Contents, Images, Part, Progress, Source, base_folder, digest
 from resnet_shortcuts.data.sources import pictures
 from resnet_shortcuts.data.spec import DataSpec
-from resnet_shortcuts.errors import DataError, UsageError
+from resnet_shortcuts.errors import DataError, SettingError
 from resnet_shortcuts.names import did_you_mean
 from resnet_shortcuts.streams import numpy_stream
 
@@ -173,17 +173,18 @@ def same_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) -> N
 
 
 def chosen_classes(spec: DataSpec, known: tuple[str, ...], root: Path) -> tuple[str, ...]:
-    """The classes that ``spec`` asks for: the first so many, or those named. Raises UsageError with the nearest
-    name."""
+    """The classes that ``spec`` asks for: the first so many, or those named. Raises SettingError with the
+    nearest name."""
     if spec.classes is None:
         return known
     if isinstance(spec.classes, int):
         if spec.classes > len(known):
-            raise UsageError(f"data.classes is {spec.classes}", str(root), f"there are {len(known)} classes")
+            what = f"data.classes {spec.classes} is more than {root} has"
+            raise SettingError(what, "data.classes", f"at most {len(known)}")
         return known[: spec.classes]
-    for name in spec.classes:
+    for index, name in enumerate(spec.classes):
         if name not in known:
-            raise UsageError(f"no class {name!r}", str(root), did_you_mean(name, known))
+            raise SettingError(f"no class {name!r} in {root}", f"data.classes.{index}", did_you_mean(name, known))
     return tuple(sorted(spec.classes))
 
 
@@ -192,6 +193,7 @@ def _chosen_images(spec: DataSpec, name: str, images: list[Listed]) -> list[List
     if wanted is None:
         return images
     if wanted > len(images):
-        raise UsageError(f"data.images_per_class is {wanted}", f"class {name}", f"it has {len(images)} training images")
+        what = f"data.images_per_class {wanted} is more than class {name} has to train on"
+        raise SettingError(what, "data.images_per_class", f"at most {len(images)}")
     order = numpy_stream("images_per_class", name).permutation(len(images))[:wanted]
     return [images[position] for position in sorted(order)]
