@@ -24,6 +24,7 @@ TESTS = (
     "tests/faults",
     "tests/training/test_loop.py",
     "tests/experiments/test_store.py",
+    "tests/experiments/test_config_mutations.py",
     "tests/analysis/test_simulated.py",
 )
 HEAD = """# What was tried, and survived

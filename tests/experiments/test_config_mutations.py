@@ -1,7 +1,12 @@
-"""Configs damaged at random, and every key misspelled by one edit: a line for the user each time, nothing else."""
+"""Configs damaged at random, and every key misspelled by one edit: a line for the user each time, nothing else.
 
+``make torture`` damages ten times as many.
+"""
+
+import os
 import random
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,8 @@ from resnet_shortcuts.errors import Exit, RscError
 from resnet_shortcuts.experiments.config import Config, load_config
 from resnet_shortcuts.experiments.explain import schema_of, sections
 
+Note = Callable[[str, object], None]
+TIMES = int(os.environ.get("RSC_TORTURE", "1"))
 WHOLE: dict[str, Any] = {
     "name": "whole",
     "data": {"source": "image-folder", "root": "images", "train_size": 1000, "test_size": 500, "validation": 100,
@@ -90,9 +97,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mutated")
 
 
-@settings(max_examples=1000, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000 * TIMES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(edits=st.lists(edit, min_size=1, max_size=4))
-def test_mutated_text_ends_in_a_config_or_a_line(folder: Path, edits: list[tuple[int, int, bytes | str]]) -> None:
+def test_mutated_text_ends_in_a_config_or_a_line(
+    folder: Path, record_property: Note, edits: list[tuple[int, int, bytes | str]]
+) -> None:
+    record_property("configs", 1)
     text = TEXT.encode()
     for start, length, new in edits:
         inserted = new.encode("utf-8", "surrogatepass") if isinstance(new, str) else new
@@ -134,9 +144,12 @@ def changed(value: Any, holder: dict[str, Any], key: str, new: dict[str, Any]) -
     return [changed(inner, holder, key, new) for inner in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=1000, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000 * TIMES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(place=st.sampled_from(key_paths(WHOLE)), new=values)
-def test_mutated_values_end_in_a_config_or_a_line(folder: Path, place: tuple[Any, dict[str, Any]], new: Any) -> None:
+def test_mutated_values_end_in_a_config_or_a_line(
+    folder: Path, record_property: Note, place: tuple[Any, dict[str, Any]], new: Any
+) -> None:
+    record_property("configs", 1)
     path, holder = place
     document = changed(WHOLE, holder, path[-1], {path[-1]: new})
     text = dumped(document).encode("utf-8", "surrogatepass")
@@ -153,9 +166,12 @@ texts = st.text(max_size=8) | st.sampled_from(
 )
 
 
-@settings(max_examples=500, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500 * TIMES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(key=names, text=texts, equals=st.sampled_from(["=", "=", "=", ""]))
-def test_any_override_ends_in_a_config_or_a_line(folder: Path, key: str, text: str, equals: str) -> None:
+def test_any_override_ends_in_a_config_or_a_line(
+    folder: Path, record_property: Note, key: str, text: str, equals: str
+) -> None:
+    record_property("overrides", 1)
     assert_tells(outcome(folder, TEXT.encode(), key + equals + text))
 
 

@@ -16,6 +16,7 @@ from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import checkpoints, locks
 from resnet_shortcuts.experiments.runner import run_plan
 from resnet_shortcuts.experiments.store import LOCK, list_runs
+from resnet_shortcuts.shortcuts.catalogue import strategies
 from tests.faults.rig import ROOT, TORTURE, YAML, make_rig
 
 LONG = ("--set=train.epochs=100000", "--set=run.checkpoint_seconds=0.2")
@@ -243,6 +244,19 @@ def test_fault_54_processes_share_a_folder_and_one_is_killed(sweep, tmp_path, ca
     assert [rig.outcome(number) for number in range(6)] == serial
     trained = [event["run"] for one in sweeps for event in one.events if event["kind"] == "done"]
     assert len(trained) == len(set(trained)), "each run trained once"
+
+
+def test_the_same_seed_twice_in_fresh_processes_gives_equal_bits_with_every_strategy(sweep, tmp_path, cache):
+    """Once by one worker after another run, once by two side by side: neither the process nor the order counts."""
+    every = f"shortcuts=[{', '.join(strategy.name for strategy in strategies())}]"
+    outcomes = []
+    for jobs in (1, 2):
+        folder = tmp_path / str(jobs)
+        assert sweep(f"--set={every}", "--set=train.epochs=1", f"--jobs={jobs}", folder=folder).end() == 0
+        rig = make_rig(folder, cache, YAML, every, "train.epochs=1")
+        outcomes.append([rig.outcome(number) for number in range(len(rig.plan.runs))])
+    assert len(outcomes[0]) == len(strategies()) > 30
+    assert outcomes[0] == outcomes[1]
 
 
 def test_a_run_that_is_damaged_is_trained_again_by_the_next_sweep(sweep, tmp_path, cache):
