@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from resnet_shortcuts.analysis import statistics
-from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, in_order, pretty_network
+from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, RunRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.statistics import ALPHA, Paired
-from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair
+from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair, finished_by_seed
 
 TRUE, FALSE, NOT_SETTLED = "true", "false", "not settled"
 A, B, C, ASKER, AVG, ANSWER = "stride-pad", "projection", "projection-all", "max-pad", "avg-pad", "avg-duplicate"
@@ -226,9 +226,9 @@ class _FromRuns:
         return float(stats.ttest_1samp(differences, self._margin, alternative=side).pvalue)
 
     def _pair(self, network: str, ours: str, theirs: str) -> Pair:
-        here: Callable[[str], list[Any]] = lambda name: [  # noqa: E731
-            run for run in self._record.runs if (run.network, run.shortcut) == (network, name)
-        ]
+        here: Callable[[str], Mapping[int, RunRecord]] = lambda name: finished_by_seed(  # noqa: E731
+            [run for run in self._record.runs if (run.network, run.shortcut) == (network, name)]
+        )
         return Pair(here(ours), here(theirs))
 
     def _test(self, network: str, ours: str, theirs: str) -> Paired:
