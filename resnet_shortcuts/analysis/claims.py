@@ -217,13 +217,7 @@ class _FromRuns:
 
     def _beyond(self, network: str, name: str, side: Literal["less", "greater"]) -> float:
         """One-sided p that the gain over A is greater or less than the margin."""
-        from scipy import stats
-
-        differences = self._pair(network, name, A).differences
-        if max(differences) - min(differences) < 1e-9:
-            gain = differences[0] - self._margin
-            return 2.0 ** -len(differences) if (gain > 0) == (side == "greater") else 1.0
-        return float(stats.ttest_1samp(differences, self._margin, alternative=side).pvalue)
+        return statistics.beyond(self._pair(network, name, A).differences, self._margin, side)
 
     def _pair(self, network: str, ours: str, theirs: str) -> Pair:
         here: Callable[[str], Mapping[int, RunRecord]] = lambda name: finished_by_seed(  # noqa: E731

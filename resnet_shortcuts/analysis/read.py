@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from resnet_shortcuts import collector
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.data.spec import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from resnet_shortcuts.experiments.store import Experiment, StoredRun
 
 
-@records.in_bulk()
+@collector.at_rest()
 def read_experiment(experiment: Experiment, *, images: bool = True, history: bool = True) -> ExperimentRecord:
     """The runs that the experiment's plan names, verified, and its costs.
 

@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +69,17 @@ def paired(differences: Sequence[float], margin: float) -> Paired:
     df, error = n - 1, sd / math.sqrt(n)
     p = 2 * float(stdtr(df, -abs(mean) / error))
     p_equal = max(float(stdtr(df, -(mean + margin) / error)), float(stdtr(df, (mean - margin) / error)))
-    half, half90 = (_critical(df, alpha) * error for alpha in (0.05, 0.10))
+    half, half90 = (critical(df, alpha) * error for alpha in (0.05, 0.10))
     return Paired(n, mean, sd, p, mean - half, mean + half, mean - half90, mean + half90, p_equal)
+
+
+def beyond(differences: Sequence[float], bound: float, side: Literal["less", "greater"]) -> float:
+    """One-sided p of a t test (a sign test where all differences are equal) that the mean is beyond ``bound``."""
+    test = paired([difference - bound for difference in differences], 1.0)
+    sign = 1 if side == "greater" else -1
+    if test.constant:
+        return 2.0**-test.n if sign * test.mean > 0 else 1.0
+    return test.p / 2 if sign * test.mean > 0 else 1 - test.p / 2
 
 
 def _constant(n: int, mean: float, margin: float) -> Paired:
@@ -223,15 +233,16 @@ def _power(effect: float, n: int, alpha: float) -> float:
     from scipy.special import nctdtr
 
     df, shift = n - 1, effect * math.sqrt(n)
-    critical = _critical(df, alpha)
-    found = 1.0 - float(nctdtr(df, shift, critical)) + float(nctdtr(df, shift, -critical))
-    by_hand = _power_by_quadrature(shift, critical, df)
+    bound = critical(df, alpha)
+    found = 1.0 - float(nctdtr(df, shift, bound)) + float(nctdtr(df, shift, -bound))
+    by_hand = _power_by_quadrature(shift, bound, df)
     # scipy's noncentral t gives NaN for some n and shifts, and loses its digits far out in the tails
     return found if math.isfinite(found) and abs(found - by_hand) < 1e-4 else by_hand
 
 
 @functools.lru_cache(maxsize=4096)
-def _critical(df: int, alpha: float) -> float:
+def critical(df: int, alpha: float) -> float:
+    """The t of ``df`` degrees of freedom that a two-sided test at ``alpha`` must exceed."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 1 - alpha / 2))

@@ -1,11 +1,9 @@
 """JSON records that carry their own hash and those of the files beside them, so that damage and edits are found."""
 
-import contextlib
-import gc
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,21 +83,6 @@ def _contents(path: Path | str, check: Callable[[int], None]) -> bytes:
         todo = "check the disk and the permissions"
         raise EnvironmentFault(f"cannot read ({error.strerror})", str(path), todo) from error
     return data
-
-
-@contextlib.contextmanager
-def in_bulk() -> Iterator[None]:
-    """Within, Python does not search for reference cycles: records hold none, and live to the end of a command.
-
-    Searching all those read so far, again and again, takes a quarter of the time of reading ten thousand.
-    """
-    searching = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if searching:
-            gc.enable()
 
 
 def listing(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from resnet_shortcuts import durable
+from resnet_shortcuts import collector, durable
 from resnet_shortcuts.errors import IntegrityError, RscError, UsageError
 from resnet_shortcuts.experiments import checkpoints, locks, records
 from resnet_shortcuts.names import did_you_mean
@@ -340,7 +340,7 @@ class RunState:
     test_accuracy: float | None = None
 
 
-@records.in_bulk()
+@collector.at_rest()
 def list_runs(experiment: Experiment) -> list[RunState]:
     """Every run of the plan, in its order, then what else is stored. Changes nothing."""
     plan = experiment.plan()
