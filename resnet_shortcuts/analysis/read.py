@@ -92,6 +92,7 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         run_id=run.run_id,
         elapsed_seconds=run.elapsed_seconds,
         environment=run.environment,
+        data_vouched=str(run.record.get("data_vouched", "")),
     )
 
 
