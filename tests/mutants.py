@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "a cached failure passes for a result",
         f"{PACKAGE}/experiments/store.py",
-        "        return self.run_folder(run_id).is_dir()\n",
-        "        return self.run_folder(run_id).is_dir() or (self.work_folder(run_id) / FAILED).is_file()\n",
+        '{run_id}")  # noqa: PTH112',
+        '{run_id}") or (self.work_folder(run_id) / FAILED).is_file()  # noqa: PTH112',
         "tests/faults/test_checkpoints.py::test_fault_43_a_crashed_run_never_counts_as_done",
     ),
     Mutant(

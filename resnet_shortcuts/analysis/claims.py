@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from resnet_shortcuts.analysis import statistics
-from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, in_order, pretty_network
+from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, RunRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.statistics import ALPHA, Paired
-from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair
+from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair, finished_by_seed
 
 TRUE, FALSE, NOT_SETTLED = "true", "false", "not settled"
 A, B, C, ASKER, AVG, ANSWER = "stride-pad", "projection", "projection-all", "max-pad", "avg-pad", "avg-duplicate"
@@ -217,18 +217,12 @@ class _FromRuns:
 
     def _beyond(self, network: str, name: str, side: Literal["less", "greater"]) -> float:
         """One-sided p that the gain over A is greater or less than the margin."""
-        from scipy import stats
-
-        differences = self._pair(network, name, A).differences
-        if max(differences) - min(differences) < 1e-9:
-            gain = differences[0] - self._margin
-            return 2.0 ** -len(differences) if (gain > 0) == (side == "greater") else 1.0
-        return float(stats.ttest_1samp(differences, self._margin, alternative=side).pvalue)
+        return statistics.beyond(self._pair(network, name, A).differences, self._margin, side)
 
     def _pair(self, network: str, ours: str, theirs: str) -> Pair:
-        here: Callable[[str], list[Any]] = lambda name: [  # noqa: E731
-            run for run in self._record.runs if (run.network, run.shortcut) == (network, name)
-        ]
+        here: Callable[[str], Mapping[int, RunRecord]] = lambda name: finished_by_seed(  # noqa: E731
+            [run for run in self._record.runs if (run.network, run.shortcut) == (network, name)]
+        )
         return Pair(here(ours), here(theirs))
 
     def _test(self, network: str, ours: str, theirs: str) -> Paired:

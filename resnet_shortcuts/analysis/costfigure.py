@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from resnet_shortcuts.analysis import statistics
 from resnet_shortcuts.analysis.drawing import FAINT, Drawing, canvas, legend, looks, pareto, room
 from resnet_shortcuts.analysis.records import ExperimentRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.summary import Row, rows_of
@@ -35,15 +36,11 @@ def cost_figure(record: ExperimentRecord, cost: str | None = None) -> Drawing | 
     networks = [name for name in in_order(row.network for row in rows) if _points(rows, name, chosen)]
     style = looks(row.shortcut for row in rows)
     label, _ = COSTS[chosen]
-    across = min(2, len(networks))
-    down = math.ceil(len(networks) / across)
     right = 0.55 + room([*style, "Pareto front"])
-    with canvas((3.7, 2.7), across, down, right=right) as (figure, axes):
-        for axis, network in zip(axes, networks, strict=False):
+    with canvas((3.7, 2.7), min(2, len(networks)), panels=len(networks), right=right) as (figure, axes):
+        for axis, network in zip(axes, networks, strict=True):
             _panel(axis, _points(rows, network, chosen), chosen, style)
             axis.set_title(pretty_network(network))
-        for axis in axes[len(networks) :]:
-            axis.set_axis_off()
         legend(figure, axes[0], right)
     title = f"Accuracy against {label.split(',')[0]}: " + record.regime.sentence()
     return Drawing(f"cost-{chosen.replace('_', '-')}", title, _words(rows, networks, chosen), figure)
@@ -86,9 +83,7 @@ def half_width(row: Row) -> float | None:
     finished = row.runs - row.failed
     if row.accuracy_sd is None or finished < 2:
         return None
-    from scipy import stats
-
-    return float(stats.t.ppf(0.975, finished - 1)) * row.accuracy_sd / math.sqrt(finished)
+    return statistics.critical(finished - 1, statistics.ALPHA) * row.accuracy_sd / math.sqrt(finished)
 
 
 def _words(rows: Sequence[Row], networks: Sequence[str], cost: str) -> str:

@@ -87,11 +87,11 @@ def comparison_text(
         return _json(verdicts, table, claims, publications)
     tables = sections(verdicts, notes, claims, publications)
     words = answer(verdicts)
-    if format_ == "latex":
-        return render.latex(tables)
     if format_ == "markdown":
         return "\n".join([*words, ""]) + "\n" + render.markdown(tables)
     shown = [terminal_view(one) if one.kind == "compare" else one for one in tables]
+    if format_ == "latex":
+        return render.latex(shown)
     text = render.terminal(shown, width=width, color=color, unicode=unicode)
     told = render.fill("\n".join(words), width)
     return f"{text}\n{told if unicode else render.to_ascii(told)}\n"

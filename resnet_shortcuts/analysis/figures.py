@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from resnet_shortcuts import collector
 from resnet_shortcuts.analysis import statistics
 from resnet_shortcuts.analysis.costfigure import COSTS, cost_figure
 from resnet_shortcuts.analysis.drawing import FAINT, FORMATS, INK, Drawing, canvas, legend, looks, room
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@collector.at_rest()
 def figures(verdicts: Verdicts) -> list[Drawing]:
     """Every figure that the results allow, in the order of the report."""
     from resnet_shortcuts.analysis.curves import curve_figures
@@ -45,7 +47,7 @@ def accuracy_figure(verdicts: Verdicts) -> Drawing | None:
     names = in_order(key[1] for key in verdicts.failures)
     style = looks(names)
     with _panels(len(networks), names) as (figure, axes):
-        for axis, network in zip(axes, networks, strict=False):
+        for axis, network in zip(axes, networks, strict=True):
             for place, name in enumerate(names):
                 runs = [run for run in finished if (run.network, run.shortcut) == (network, name)]
                 _strip(axis, place, [run.test_accuracy or 0.0 for run in runs], style[name])
@@ -90,7 +92,7 @@ def forest_figure(verdicts: Verdicts) -> Drawing | None:
     names = in_order(one.shortcut for one in shown)
     style = looks(in_order(key[1] for key in verdicts.failures))
     with _panels(len(networks), names) as (figure, axes):
-        for axis, network in zip(axes, networks, strict=False):
+        for axis, network in zip(axes, networks, strict=True):
             axis.axvline(0, color=INK, linewidth=1)
             for side in (-verdicts.margin, verdicts.margin):
                 axis.axvline(side, color=FAINT, linewidth=1, linestyle=":")
@@ -164,9 +166,7 @@ def network_figure(verdicts: Verdicts) -> Drawing | None:
 
 def _panels(networks: int, names: Sequence[str]) -> AbstractContextManager[tuple[Figure, list[Axes]]]:
     """A canvas with a panel a network, two side by side at most."""
-    across = min(2, networks)
-    down = math.ceil(networks / across)
-    return canvas((4.0, 0.32 * len(names) + 0.2), across, down, left=room(names))
+    return canvas((4.0, 0.32 * len(names) + 0.2), min(2, networks), panels=networks, left=room(names))
 
 
 def _rows(axis: Axes, names: Sequence[str], label: str) -> None:

@@ -38,9 +38,10 @@ def data() -> dict[str, Any]:
 def published(record: ExperimentRecord) -> list[Published]:
     """Every published figure whose network and strategy are among the runs, in the order of the data file."""
     ours = set(in_order(f"{run.network}\t{run.shortcut}" for run in record.runs))
+    vouched = all(run.data_vouched for run in record.runs if run.finished)
     found = []
     for entry in data()["sets"]:
-        reason = unlike(entry, record.regime)
+        reason = unlike(entry, record.regime, vouched)
         for row in entry["rows"]:
             if f"{row['network']}\t{row['shortcut']}" in ours:
                 figure = "" if reason else _figure(row, entry["statistic"])
@@ -50,14 +51,17 @@ def published(record: ExperimentRecord) -> list[Published]:
     return found
 
 
-def unlike(entry: Mapping[str, Any], regime: Regime) -> str:
-    """Why this set of figures cannot stand beside ours; empty where it can."""
+def unlike(entry: Mapping[str, Any], regime: Regime, vouched: bool) -> str:
+    """Why this set of figures cannot stand beside ours; empty where it can.
+
+    ``vouched``: whether the files that our runs read had to bear the hashes that their source publishes.
+    """
     wanted = entry["data"]
     reasons = []
     if regime.source != wanted["source"]:
         reasons.append(f"data: {wanted['source']} there, {regime.source or 'unknown'} here")
-    elif wanted["fingerprints"] and regime.content not in wanted["fingerprints"]:
-        reasons.append("data: not the lossless original by its fingerprint")
+    elif wanted["vouched"] and not vouched:
+        reasons.append("data: no hash vouches that it is the lossless original")
     for ours, key in ((regime.train_images, "train_size"), (regime.test_images, "test_size")):
         if ours != wanted[key]:
             reasons.append(f"{key}: {wanted[key]:,} there, {ours if ours is None else f'{ours:,}'} here")

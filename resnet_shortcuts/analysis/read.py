@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from resnet_shortcuts import collector
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.data.spec import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
-from resnet_shortcuts.experiments.store import train_command
+from resnet_shortcuts.experiments import records
+from resnet_shortcuts.experiments.store import HISTORY, train_command
 from resnet_shortcuts.training.spec import evaluated_images
 
 if TYPE_CHECKING:
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     from resnet_shortcuts.experiments.store import Experiment, StoredRun
 
 
-def read_experiment(experiment: Experiment, *, images: bool = True) -> ExperimentRecord:
-    """The runs that the experiment's plan names, verified, and its costs; without ``images`` no predictions or history.
+@collector.at_rest()
+def read_experiment(experiment: Experiment, *, images: bool = True, history: bool = True) -> ExperimentRecord:
+    """The runs that the experiment's plan names, verified, and its costs.
 
-    A damaged run is left out and named in ``damaged``, a damaged cost report likewise. Raises IntegrityError where the
-    plan itself is damaged.
+    Without ``images`` predictions and history are not looked at; without ``history`` that file is verified and no
+    more, which saves a fifth of the time where no curve is drawn. A damaged run is left out and named in ``damaged``,
+    a damaged cost report likewise. Raises IntegrityError where the plan itself is damaged.
     """
     plan = experiment.plan()
     runs: list[RunRecord] = []
@@ -34,7 +38,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True) -> Experimen
     config, text = _config(experiment.folder / "config.yaml", damaged)
     for planned in plan.runs:
         try:
-            run = _ended(experiment, planned, images)
+            run = _ended(experiment, planned, images, history)
         except IntegrityError as error:
             damaged.append(str(error))
             run = None
@@ -63,14 +67,17 @@ def read_experiment(experiment: Experiment, *, images: bool = True) -> Experimen
     )
 
 
-def _ended(experiment: Experiment, planned: PlannedRun, images: bool) -> RunRecord | None:
+def _ended(experiment: Experiment, planned: PlannedRun, images: bool, history: bool) -> RunRecord | None:
     if not experiment.finished(planned.run_id):
         failure = experiment.failure(planned.run_id)
-        return None if failure is None else _record(failure, planned, images=False)
-    return _record(experiment.run(planned.run_id), planned, images)
+        return None if failure is None else _record(failure, planned, images=False, history=False)
+    run = experiment.run(planned.run_id, planned.science)
+    if images and not history:
+        run.verify(HISTORY)
+    return _record(run, planned, images, images and history)
 
 
-def _record(run: StoredRun, planned: PlannedRun, images: bool) -> RunRecord:
+def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) -> RunRecord:
     """A stored run under the labels of the plan: an alias in an older config is the same science."""
     done = run.status == "done"
     return RunRecord(
@@ -81,11 +88,12 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool) -> RunRecord:
         test_accuracy=run.test_accuracy if done else None,
         train_error=run.train_error,
         correct=run.labels_correct() if images and done else None,
-        history=run.history() if images else (),
+        history=run.history() if history else (),
         reason=run.reason,
         run_id=run.run_id,
         elapsed_seconds=run.elapsed_seconds,
         environment=run.environment,
+        data_vouched=str(run.record.get("data_vouched", "")),
     )
 
 
@@ -134,7 +142,6 @@ def _regime(science: Mapping[str, Any], config: Mapping[str, Any]) -> Regime:
 def _reports(paths: Sequence[Path]) -> tuple[list[CostReport], list[str]]:
     """The stored cost reports, newest first, and what is wrong with those that cannot be read."""
     from resnet_shortcuts.cost.spec import CostReport
-    from resnet_shortcuts.experiments import records
 
     reports, damaged = [], []
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
@@ -185,14 +192,14 @@ def _of_report(report: CostReport, machine: str, regime: Regime, config: Mapping
     request = report.request
     races = {race.network: race for race in report.races}
     steps, evaluated = _work(regime, config)
-    records = []
+    found = []
     for row in report.rows:
         race = races.get(row.network)
         seconds = None
         if steps is not None:
             batch = request.evaluation_batch_size or request.batch_size
             seconds = train_seconds(row, steps=steps, evaluation_images=evaluated, evaluation_batch_size=batch)
-        records.append(
+        found.append(
             CostRecord(
                 network=row.network,
                 shortcut=row.shortcut,
@@ -212,7 +219,7 @@ def _of_report(report: CostReport, machine: str, regime: Regime, config: Mapping
                 train_seconds=seconds,
             )
         )
-    return records
+    return found
 
 
 def _work(regime: Regime, config: Mapping[str, Any]) -> tuple[int | None, int]:

@@ -22,7 +22,8 @@ class RunRecord:
     """One run: a network with a strategy, trained from one seed.
 
     ``test_accuracy`` and ``train_error`` are percent at the last epoch, ``correct`` says image by image whether the
-    prediction was right (bool, (n_test,)), ``history`` is one mapping an epoch.
+    prediction was right (bool, (n_test,)), ``history`` is one mapping an epoch; ``data_vouched`` names the published
+    hash that the data's files were checked against, empty where there was none.
     """
 
     network: str
@@ -37,6 +38,7 @@ class RunRecord:
     run_id: str = ""
     elapsed_seconds: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    data_vouched: str = ""
 
     @property
     def finished(self) -> bool:

@@ -175,24 +175,29 @@ def json_text(table: Table, **more: Any) -> str:
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "±": r"$\pm$", "×": r"$\times$",
-    "<": "$<$", ">": "$>$",
+    "<": "$<$", ">": "$>$", "≥": r"$\ge$", "≤": r"$\le$", "…": r"\ldots{}", "’": "'", "²": "$^2$",
 }  # fmt: skip
+_LAST_LETTER = "\u024f"  # pdflatex's fonts know Latin letters; what lies beyond would stop it
 
 
 def latex(tables: Sequence[Table]) -> str:
-    """Tables with booktabs rules, ready for ``\\input``; the notes follow each as footnotes in its float."""
+    """Tables with booktabs rules, ready for ``\\input``; the notes follow each as footnotes in its float.
+
+    Tables of sentences become lists: no float could hold them.
+    """
     head = "% needs \\usepackage{booktabs}\n"
     return head + "\n".join(_one_latex(table) for table in tables)
 
 
 def _one_latex(table: Table) -> str:
-    words = "p{0.2\\linewidth}" if table.prose else "l"
-    spec = "".join("r" if column.numeric else "l" if column.label else words for column in table.columns)
-    lines = [r"\begin{table}", r"\centering", r"\small"]
+    if table.prose:
+        return _latex_list(table)
+    spec = "".join("r" if column.numeric else "l" for column in table.columns)
+    lines = [r"\begin{table}", r"\centering", r"\footnotesize", r"\setlength{\tabcolsep}{3.5pt}"]
     if table.title:
         lines.append(rf"\caption{{{_tex(table.title)}}}")
     lines += [rf"\begin{{tabular}}{{{spec}}}", r"\toprule"]
-    lines += [" & ".join(_tex(column.heading) for column in table.columns) + r" \\", r"\midrule"]
+    lines += [" & ".join(_tex_heading(column) for column in table.columns) + r" \\", r"\midrule"]
     lines += [" & ".join(_tex(cell) for cell in row) + r" \\" for row in table.texts()]
     lines += [r"\bottomrule", r"\end{tabular}"]
     if table.notes:
@@ -200,5 +205,29 @@ def _one_latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
+def _latex_list(table: Table) -> str:
+    """A prose table as a list: labels and first cell, then the other cells that say something, each with its name."""
+    lines = [rf"\paragraph{{{_tex(table.title)}}}", r"\begin{description}"]
+    for row in table.texts():
+        cells = list(zip(table.columns, row, strict=True))
+        names = " ".join(cell for column, cell in cells if column.label)
+        rest = [(column, cell) for column, cell in cells if not column.label and cell != NOTHING]
+        lines.append(rf"\item[{{{_tex(names)}}}] " + "; ".join(_tex(cell) for _, cell in rest[:1]))
+        lines += [rf"\\ {_tex(column.heading)}: {_tex(cell)}" for column, cell in rest[1:]]
+    lines += [r"\end{description}", *(rf"{_tex(note)}\par" for note in table.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _tex_heading(column: Column) -> str:
+    """The heading with each of its parts (name, what of it, unit) on a line, so that columns stay narrow."""
+    parts = [_tex(part) for part in column.heading.split(", ")]
+    if len(parts) == 1:
+        return parts[0]
+    return rf"\shortstack[{'r' if column.numeric else 'l'}]{{" + r"\\".join(parts) + "}"
+
+
 def _tex(text: str) -> str:
-    return "".join(_LATEX.get(mark, mark) for mark in text)
+    parts = text.split("--")  # of a command's option; TeX would make a dash of it
+    return "-{}-".join(
+        "".join(_LATEX.get(mark, mark if mark <= _LAST_LETTER else "?") for mark in one) for one in parts
+    )

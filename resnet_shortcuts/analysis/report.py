@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from resnet_shortcuts import collector
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.document import answer
 from resnet_shortcuts.analysis.drawing import Drawing
@@ -26,6 +27,7 @@ from resnet_shortcuts.analysis.verdicts import Verdicts
 QUESTION = "Which shortcut should a residual network use where the dimensions change?"
 
 
+@collector.at_rest()
 def report_html(
     verdicts: Verdicts,
     *,

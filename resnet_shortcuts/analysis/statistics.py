@@ -1,7 +1,9 @@
 """The mathematics of a comparison, on plain arrays; scipy computes wherever it can.
 
 Differences are strategy minus baseline in percentage points of test accuracy, one a common seed. scipy is
-imported when a function needs it, so that a command line that does not compare does not wait for it.
+imported when a function needs it, so that a command line that does not compare does not wait for it; and of it
+``scipy.special`` where that holds the mathematics: ``scipy.stats`` calls the same functions, but takes half a second
+to import.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +69,17 @@ def paired(differences: Sequence[float], margin: float) -> Paired:
     df, error = n - 1, sd / math.sqrt(n)
     p = 2 * float(stdtr(df, -abs(mean) / error))
     p_equal = max(float(stdtr(df, -(mean + margin) / error)), float(stdtr(df, (mean - margin) / error)))
-    half, half90 = (_critical(df, alpha) * error for alpha in (0.05, 0.10))
+    half, half90 = (critical(df, alpha) * error for alpha in (0.05, 0.10))
     return Paired(n, mean, sd, p, mean - half, mean + half, mean - half90, mean + half90, p_equal)
+
+
+def beyond(differences: Sequence[float], bound: float, side: Literal["less", "greater"]) -> float:
+    """One-sided p of a t test (a sign test where all differences are equal) that the mean is beyond ``bound``."""
+    test = paired([difference - bound for difference in differences], 1.0)
+    sign = 1 if side == "greater" else -1
+    if test.constant:
+        return 2.0**-test.n if sign * test.mean > 0 else 1.0
+    return test.p / 2 if sign * test.mean > 0 else 1 - test.p / 2
 
 
 def _constant(n: int, mean: float, margin: float) -> Paired:
@@ -201,9 +213,9 @@ def crossed(differences: NDArray[np.number]) -> Crossed | None:
     if images > 0.0:
         spread += ms_image**2 / df_image + ms_residual**2 / df_residual
     df = scale**2 / spread
-    from scipy import stats
+    from scipy.special import stdtrit
 
-    half = float(stats.t.ppf(1 - ALPHA / 2, df)) * math.sqrt(scale / (n * m))
+    half = float(stdtrit(df, 1 - ALPHA / 2)) * math.sqrt(scale / (n * m))
     return Crossed(mean, mean - half, mean + half, df)
 
 
@@ -221,27 +233,33 @@ def _power(effect: float, n: int, alpha: float) -> float:
     from scipy.special import nctdtr
 
     df, shift = n - 1, effect * math.sqrt(n)
-    critical = _critical(df, alpha)
-    found = 1.0 - float(nctdtr(df, shift, critical)) + float(nctdtr(df, shift, -critical))
-    by_hand = _power_by_quadrature(shift, critical, df)
+    bound = critical(df, alpha)
+    found = 1.0 - float(nctdtr(df, shift, bound)) + float(nctdtr(df, shift, -bound))
+    by_hand = _power_by_quadrature(shift, bound, df)
     # scipy's noncentral t gives NaN for some n and shifts, and loses its digits far out in the tails
     return found if math.isfinite(found) and abs(found - by_hand) < 1e-4 else by_hand
 
 
 @functools.lru_cache(maxsize=4096)
-def _critical(df: int, alpha: float) -> float:
-    from scipy import stats
+def critical(df: int, alpha: float) -> float:
+    """The t of ``df`` degrees of freedom that a two-sided test at ``alpha`` must exceed."""
+    from scipy.special import stdtrit
 
-    return float(stats.t.ppf(1 - alpha / 2, df))
+    return float(stdtrit(df, 1 - alpha / 2))
 
 
 @functools.lru_cache(maxsize=4096)
 def _spread_nodes(df: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Nodes and weights for a mean over s = sd observed / sd true."""
-    from scipy import stats
-
     nodes, weights = _legendre()
-    return np.sqrt(np.asarray(stats.chi2.ppf((nodes + 1) / 2, df)) / df), weights / 2
+    return np.sqrt(_chi_squared((nodes + 1) / 2, df) / df), weights / 2
+
+
+def _chi_squared(share: NDArray[np.float64], df: int) -> NDArray[np.float64]:
+    """The quantiles of chi squared."""
+    from scipy.special import gammaincinv
+
+    return np.asarray(2 * gammaincinv(df / 2, share), dtype=np.float64)
 
 
 @functools.lru_cache(maxsize=1)
@@ -260,12 +278,13 @@ def _power_by_quadrature(shift: float, critical: float, df: int) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _detectable_effect(n: int, alpha: float, wanted: float) -> float:
-    from scipy.optimize import brentq
-
-    top = 1.0
-    while _power(top, n, alpha) < wanted:
-        top *= 2
-    return float(brentq(lambda effect: _power(effect, n, alpha) - wanted, 0.0, top, xtol=1e-9))
+    low, high = 0.0, 1.0
+    while _power(high, n, alpha) < wanted:
+        low, high = high, 2 * high
+    while high - low > 1e-10:  # power only grows; scipy.optimize would take longer to import than this
+        middle = (low + high) / 2
+        low, high = (middle, high) if _power(middle, n, alpha) < wanted else (low, middle)
+    return high
 
 
 def detectable(sd: float, n: int, alpha: float = ALPHA, wanted: float = POWER) -> float | None:
@@ -295,9 +314,7 @@ def seeds_needed(
 
 def sd_interval(sd: float, n: int) -> tuple[float, float]:
     """The 95 % interval of a normal sample's standard deviation, from its observed value over n >= 2."""
-    from scipy import stats
-
-    low, high = (math.sqrt((n - 1) / float(stats.chi2.ppf(q, n - 1))) for q in (0.975, 0.025))
+    low, high = np.sqrt((n - 1) / _chi_squared(np.array([0.975, 0.025]), n - 1)).tolist()
     return sd * low, sd * high
 
 

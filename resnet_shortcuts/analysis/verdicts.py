@@ -154,7 +154,8 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
     cells = _cells(record)
     failures = {key: _failures(runs, record.fail_above) for key, runs in cells.items()}
     keys = [key for key in cells if key[1] != base]
-    pairs = [Pair(cells[key], cells.get((key[0], base), [])) for key in keys]
+    finished = {key: finished_by_seed(runs) for key, runs in cells.items()}
+    pairs = [Pair(finished[key], finished.get((key[0], base), {})) for key in keys]
     tests = [statistics.paired(pair.differences, width) for pair in pairs]
     enough = [test.n >= LEAST_SEEDS for test in tests]
     flips = statistics.sign_flips([pair.differences for pair in pairs])
@@ -168,7 +169,7 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
             keys, pairs, tests, holm, equal, flips, flip_holm, fisher, strict=True
         )
     ]
-    return Verdicts(record, base, width, comparisons, _letters(cells), failures)
+    return Verdicts(record, base, width, comparisons, _letters(finished), failures)
 
 
 def _cells(record: ExperimentRecord) -> dict[tuple[str, str], list[RunRecord]]:
@@ -178,6 +179,11 @@ def _cells(record: ExperimentRecord) -> dict[tuple[str, str], list[RunRecord]]:
     for network, shortcut, _ in record.missing:
         found.setdefault((network, shortcut), [])
     return found
+
+
+def finished_by_seed(runs: Sequence[RunRecord]) -> dict[int, RunRecord]:
+    """A cell's finished runs by seed."""
+    return {run.seed: run for run in runs if run.finished}
 
 
 def _failures(runs: Sequence[RunRecord], fail_above: float | None) -> Failures:
@@ -202,11 +208,9 @@ def _fisher(
 class Pair:
     """Two strategies' finished runs over the seeds that both have, in seed order."""
 
-    def __init__(self, ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> None:
-        a = {run.seed: run for run in ours if run.finished}
-        b = {run.seed: run for run in theirs if run.finished}
-        self.seeds = sorted(a.keys() & b.keys())
-        self.runs = [(a[seed], b[seed]) for seed in self.seeds]
+    def __init__(self, ours: Mapping[int, RunRecord], theirs: Mapping[int, RunRecord]) -> None:
+        self.seeds = sorted(ours.keys() & theirs.keys())
+        self.runs = [(ours[seed], theirs[seed]) for seed in self.seeds]
         self.ours = [one.test_accuracy or 0.0 for one, _ in self.runs]
         self.theirs = [other.test_accuracy or 0.0 for _, other in self.runs]
         self.differences = [x - y for x, y in zip(self.ours, self.theirs, strict=True)]
@@ -278,11 +282,11 @@ def _footnotes(
     return notes
 
 
-def _letters(cells: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple[str, str], str]:
+def _letters(cells: Mapping[tuple[str, str], Mapping[int, RunRecord]]) -> dict[tuple[str, str], str]:
     """Compact letter display on each network, all pairs tested, Holm over all pairs of all networks.
 
-    Strategies with fewer than three finished runs get no letter; pairs with fewer than three common seeds count as not
-    shown to differ.
+    ``cells`` holds the finished runs by seed. Strategies with fewer than three of them get no letter; pairs with fewer
+    than three common seeds count as not shown to differ.
     """
     pairs: list[tuple[str, str, str]] = []
     for network in in_order(key[0] for key in cells):
@@ -301,11 +305,11 @@ def _letters(cells: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple
     return found
 
 
-def _ranked(cells: Mapping[tuple[str, str], Sequence[RunRecord]], network: str) -> list[str]:
+def _ranked(cells: Mapping[tuple[str, str], Mapping[int, RunRecord]], network: str) -> list[str]:
     """Strategies with three finished runs or more, best mean first."""
     means = {}
     for (where, shortcut), runs in cells.items():
-        values = [run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None]
+        values = [run.test_accuracy for run in runs.values() if run.test_accuracy is not None]
         if where == network and len(values) >= LEAST_SEEDS:
             means[shortcut] = math.fsum(values) / len(values)
     return sorted(means, key=lambda name: (-means[name], name))

@@ -41,7 +41,7 @@ def compare(
     from resnet_shortcuts.cli.tables import comparison_as
 
     chosen = chosen_format(format_, output, EXTENSIONS, "table")
-    verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin)
+    verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
     said = judge_claims_of(verdicts) if claims else []
     deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=said), output)
     return _damage(verdicts)
@@ -89,13 +89,18 @@ def report(
     return _damage(verdicts)
 
 
-def judged(found: "list[Experiment]", baseline: str | None, margin: float | None) -> "tuple[Verdicts, list[str]]":
-    """The verdicts on one or more experiments, and the notes that must be shown with them."""
+def judged(
+    found: "list[Experiment]", baseline: str | None, margin: float | None, *, history: bool = True
+) -> "tuple[Verdicts, list[str]]":
+    """The verdicts on one or more experiments, and the notes that must be shown with them.
+
+    ``history``: whether curves will be drawn, epoch by epoch.
+    """
     from resnet_shortcuts.analysis.merge import merge
     from resnet_shortcuts.analysis.read import read_experiment
     from resnet_shortcuts.analysis.verdicts import judge
 
-    record, notes = merge([read_experiment(experiment) for experiment in found])
+    record, notes = merge([read_experiment(experiment, history=history) for experiment in found])
     if not record.runs and not record.damaged:
         raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
     return judge(record, baseline, margin), notes

@@ -1,7 +1,7 @@
 """``rsc runs``: every run of an experiment and what became of it; ``--prune`` removes what is not finished."""
 
-import dataclasses
 import sys
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -36,7 +36,7 @@ def runs(
     found = find_experiments(results, [experiment] if experiment else [])[0]
     if prune:
         return _prune(found, yes)
-    rows = [dataclasses.asdict(state) for state in list_runs(found)]
+    rows = [vars(state) for state in list_runs(found)]
     deliver(as_json("runs", rows, name=found.name) if chosen == "json" else _table(rows), output)
     return Exit.INTEGRITY if any(row["state"] == "damaged" for row in rows) else Exit.OK
 
@@ -79,8 +79,6 @@ def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in (heading, *cells)
     ]
-    counts = {
-        state: sum(row["state"] == state for row in rows) for state in dict.fromkeys(row["state"] for row in rows)
-    }
+    counts = Counter(row["state"] for row in rows)
     ending = ", ".join(f"{number} {state}" for state, number in counts.items())
     return "\n".join([*(line.rstrip() for line in lines), "", f"{len(rows)} runs: {ending}"])

@@ -43,7 +43,7 @@ class Dataset:
     the data.
 
     ``resolution``: height and width of a batch, at most that of the stored images. ``validation`` is None unless
-    held out.
+    held out. ``vouched``: the published hash that the files were checked against; empty where there is none.
     """
 
     train: Split
@@ -53,6 +53,7 @@ class Dataset:
     identity: dict[str, Any]
     resolution: int
     stored_statistics: dict[str, list[float]] | None = None
+    vouched: str = ""
 
     @property
     def channels(self) -> int:
@@ -101,6 +102,7 @@ def load(folder: Path, spec: DataSpec) -> Dataset:
         },
         resolution=manifest["resolution"],
         stored_statistics=manifest["statistics"],
+        vouched=manifest.get("vouched", ""),  # decoded by an earlier version: not known
     )
 
 

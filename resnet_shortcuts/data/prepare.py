@@ -97,6 +97,7 @@ def _decode(source: Source, spec: DataSpec, target: Path, progress: Progress | N
         staging.chmod(0o755)
         manifest = _write(contents, staging, progress)
         manifest |= {"source": spec.source, "where": source.where, "resolution": _resolution(spec, contents)}
+        manifest["vouched"] = contents.vouched
         if target.exists():
             shutil.rmtree(target)  # damaged, as is_sound found
         store.publish(staging, target, manifest)

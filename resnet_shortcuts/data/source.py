@@ -37,12 +37,15 @@ class Contents:
     """A source, opened: class names in label order, its two parts, and the pixels that a network sees.
 
     ``resolution`` is None where that is all that is stored; a source of photographs stores a margin to cut from.
+    ``vouched`` names the published hash that the files were checked against, so that they are the original bit for bit;
+    empty where there is none.
     """
 
     classes: tuple[str, ...]
     train: Part
     test: Part
     resolution: int | None = None
+    vouched: str = ""
 
 
 @dataclass(frozen=True)

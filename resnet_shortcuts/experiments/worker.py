@@ -154,6 +154,7 @@ class Session:
             "test_accuracy": outcome.test_accuracy,
             "train_error": 100.0 - last["train_accuracy"] if last else None,
             "digests": outcome.digests,
+            "data_vouched": dataset.vouched,
             "environment": self.environment,
             "resumed": self.resumed,
             "elapsed_seconds": self._elapsed(),

@@ -15,6 +15,7 @@ from resnet_shortcuts.analysis.merge import merge
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.analysis.render import csv_text, json_text, latex, markdown, terminal
 from resnet_shortcuts.analysis.summary import compare_table, rows, terminal_view
+from resnet_shortcuts.analysis.table import Column, Table
 from resnet_shortcuts.errors import UsageError
 
 unhurried = settings(deadline=None, max_examples=60)  # the machine is shared
@@ -104,7 +105,7 @@ def test_markdown_escapes_what_would_break_a_table() -> None:
 def test_latex_is_balanced_and_escaped() -> None:
     text = latex([compare_table(record())])
     assert text.count(r"\begin") == text.count(r"\end")
-    assert r"accuracy, \%" in text
+    assert r"\shortstack[r]{accuracy\\\%}" in text
     assert r"\toprule" in text
 
 
@@ -163,3 +164,13 @@ def test_importing_the_room_brings_no_torch_pandas_or_matplotlib() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_latex_holds_no_mark_that_stops_tex_and_no_dash_made_of_an_option() -> None:
+    table = Table(
+        "t", [Column("a", "what, points")], [{"a": "50 % of my_net, x ≥ 2, 雪: run --all & {go}"}], prose=False
+    )
+    text = latex([table])
+    assert r"50 \% of my\_net, x $\ge$ 2, ?: run -{}-all \& \{go\}" in text
+    assert r"\shortstack[l]{what\\points}" in text
+    assert max(text) < "\u0250"

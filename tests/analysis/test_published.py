@@ -16,13 +16,21 @@ RECIPE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def record(network: str = "cifar-resnet-20", recipe: dict[str, Any] | None = None, **changes: Any) -> ExperimentRecord:
+SHA, MD5 = "SHA-256 of cifar-10-python.tar.gz", "MD5 of each pickled batch"
+
+
+def record(
+    network: str = "cifar-resnet-20", recipe: dict[str, Any] | None = None, vouched: tuple[str, str] = (SHA, MD5),
+    **changes: Any,
+) -> ExperimentRecord:  # fmt: skip
     identity = TrainSpec.model_validate(recipe or RECIPE).identity()
     regime = Regime(
         "cifar10", 50_000, 10_000, iterations=64_000, batch_size=128, augment=("crop", "flip"), normalize="pixel",
         resolution=32, recipe=identity,
     )  # fmt: skip
-    return of_accuracies({"stride-pad": [91.0]}, network, regime=dataclasses.replace(regime, **changes))
+    made = of_accuracies({"stride-pad": [91.0, 91.2]}, network, regime=dataclasses.replace(regime, **changes))
+    runs = [dataclasses.replace(run, data_vouched=words) for run, words in zip(made.runs, vouched, strict=True)]
+    return dataclasses.replace(made, runs=runs)
 
 
 def from_paper(found: ExperimentRecord, year: str) -> list[tuple[str, str]]:
@@ -39,6 +47,12 @@ def test_he_2016_fits_with_its_warm_up_alone() -> None:
     ((figure, reason),) = from_paper(record("cifar-resnet-110"), "2016")
     assert figure == ""
     assert "schedule.warmup_iterations: 400 there, none here" in reason
+
+
+@pytest.mark.parametrize("vouched", [("", ""), (SHA, "")])
+def test_data_that_no_hash_vouches_for_is_not_the_lossless_original(vouched: tuple[str, str]) -> None:
+    reason = "data: no hash vouches that it is the lossless original"
+    assert from_paper(record(vouched=vouched), "2015") == [("", reason)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From a real results folder to records: what is done, missing, failed, damaged, left over, and what it costs."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -84,17 +85,32 @@ def test_reads_what_is_done_and_names_what_is_missing(experiment: Experiment) ->
     assert "--config" in record.command
 
 
+def test_without_history_the_rest_is_the_same(experiment: Experiment) -> None:
+    whole, less = read_experiment(experiment), read_experiment(experiment, history=False)
+    assert [run.test_accuracy for run in less.runs] == [run.test_accuracy for run in whole.runs]
+    for ours, theirs in zip(less.runs, whole.runs, strict=True):
+        np.testing.assert_array_equal(ours.correct, theirs.correct)
+    assert {len(run.history) for run in less.runs} == {0}
+
+
 def test_without_images_only_the_numbers_are_read(experiment: Experiment) -> None:
     assert {run.correct is None for run in read_experiment(experiment, images=False).runs} == {True}
 
 
-def test_a_damaged_run_is_left_out_and_named(experiment: Experiment) -> None:
+@pytest.mark.parametrize("history", [True, False])
+@pytest.mark.parametrize("name", ["predictions.safetensors", "history.json", "run.json"])
+@pytest.mark.parametrize("harm", ["flipped", "longer", "gone", "a folder", "a pipe"])
+def test_a_damaged_run_is_left_out_and_named(experiment: Experiment, name: str, harm: str, history: bool) -> None:
     run_id = experiment.plan().runs[0].run_id
-    path = experiment.run_folder(run_id) / "predictions.safetensors"
+    path = experiment.run_folder(run_id) / name
     raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(bytes(raw))
-    record = read_experiment(experiment)
+    raw[len(raw) // 2] ^= 1
+    path.unlink()
+    if harm in ("flipped", "longer"):
+        path.write_bytes(bytes(raw) if harm == "flipped" else bytes(raw) + b"1")
+    elif harm != "gone":
+        path.mkdir() if harm == "a folder" else os.mkfifo(path)
+    record = read_experiment(experiment, history=history)
     assert len(record.damaged) == 1
     assert run_id in record.damaged[0]
     assert ("cifar-resnet-8", "stride-pad", 0) in record.missing

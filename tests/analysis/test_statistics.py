@@ -3,6 +3,7 @@
 import itertools
 import math
 import warnings
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -34,6 +35,21 @@ def test_paired_t_intervals_and_equivalence_equal_scipy_and_statsmodels(values: 
 def test_equivalence_is_the_90_percent_interval_inside_the_margin(values: list[float], margin: float) -> None:
     test = statistics.paired(values, margin)
     assert (test.p_equal < 0.05) == (-margin < test.low90 and test.high90 < margin)
+
+
+@unhurried
+@given(VALUES, st.floats(0.01, 5), st.sampled_from(["less", "greater"]))
+def test_beyond_equals_scipys_one_sided_test(
+    values: list[float], bound: float, side: Literal["less", "greater"]
+) -> None:
+    wanted = stats.ttest_1samp(values, bound, alternative=side).pvalue
+    assert statistics.beyond(values, bound, side) == pytest.approx(wanted, rel=1e-7, abs=1e-12)
+
+
+def test_beyond_of_equal_differences_is_a_sign_test() -> None:
+    assert statistics.beyond([0.5] * 4, 0.2, "greater") == 2**-4
+    assert statistics.beyond([0.5] * 4, 0.2, "less") == 1
+    assert statistics.beyond([0.5] * 4, 0.5, "greater") == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 8, 36, 180])

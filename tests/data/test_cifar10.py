@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import describe, prepare
 from resnet_shortcuts.data.sources import cifar10, download
 from resnet_shortcuts.data.sources.download import Archive
@@ -85,6 +86,16 @@ def test_our_small_batches_are_true_pickles():
 def test_unpacked_batches_are_found(root, tmp_path, kind, below):
     unpack(root / below, kind)
     check(decode(root, tmp_path))
+
+
+def test_what_vouches_for_a_copy_is_told_and_nothing_does_for_unpacked_binary_batches(root, tmp_path):
+    told = {}
+    for kind in ("py", "bin", "archive"):
+        (root / kind).mkdir()
+        put_archive(root / kind) if kind == "archive" else unpack(root / kind, kind)
+        folder = decode(root / kind, tmp_path)
+        told[kind] = load(folder, DataSpec(source="cifar10")).vouched
+    assert told == {"py": "MD5 of each pickled batch", "bin": "", "archive": "SHA-256 of cifar-10-python.tar.gz"}
 
 
 def test_the_folder_of_batches_itself_may_be_named(root, tmp_path):

@@ -57,10 +57,14 @@ Batches = dict[str, tuple[Images, Labels]]
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy on this machine: an archive, or a folder of batches; ``read`` checks and reads it (DataError)."""
+    """A copy on this machine: an archive, or a folder of batches; ``read`` checks and reads it (DataError).
+
+    ``vouched``: the published hash that ``read`` holds it to; unpacked binary batches have none.
+    """
 
     path: Path
     read: Callable[[], Batches]
+    vouched: str
 
 
 def find(spec: DataSpec, data_root: Path | None, cache: Path, progress: Progress | None) -> Source:
@@ -135,7 +139,7 @@ def _contents(copy: Copy) -> Contents:
     for part, given in (("training", labels), ("test", batches["test_batch"][1])):
         if (np.bincount(given, minlength=len(CLASSES)) != len(given) // len(CLASSES)).any():
             raise DataError(f"{part} labels are not the same number of each class", str(copy.path), _AGAIN)
-    return Contents(CLASSES, from_array(images, labels), from_array(*batches["test_batch"]))
+    return Contents(CLASSES, from_array(images, labels), from_array(*batches["test_batch"]), vouched=copy.vouched)
 
 
 def _archive_copy(path: Path, archive: Archive) -> Copy:
@@ -151,7 +155,7 @@ def _archive_copy(path: Path, archive: Archive) -> Copy:
         members = read_members(path, dict.fromkeys(names, _BATCH_LIMIT), _ARCHIVE_LIMIT)
         return {name: parse(members[member], name, path / member) for member, name in names.items()}
 
-    return Copy(path, read)
+    return Copy(path, read, f"SHA-256 of {archive.name}")
 
 
 def _folder_copy(folder: Path, suffix: str, parse: Callable[[bytes, str, Path], tuple[Images, Labels]]) -> Copy:
@@ -168,7 +172,7 @@ def _folder_copy(folder: Path, suffix: str, parse: Callable[[bytes, str, Path], 
             batches[name] = parse(data, name, path)
         return batches
 
-    return Copy(folder, read)
+    return Copy(folder, read, "MD5 of each pickled batch" if parse is _from_pickled else "")
 
 
 def _from_pickled(data: bytes, name: str, path: Path) -> tuple[Images, Labels]:
