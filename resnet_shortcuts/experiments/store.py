@@ -220,7 +220,7 @@ class Experiment:
         path = f"{folder}{os.sep}{RUN}"
         record = records.parse(records.read(path), path)
         own = record.get("science")
-        fits = own is not None and own == science or records.sha256(records.canonical(own))[: len(run_id)] == run_id
+        fits = (own is not None and own == science) or records.sha256(records.canonical(own))[: len(run_id)] == run_id
         if record.get("run_id") != run_id or not fits:
             raise IntegrityError("this result belongs to another run", str(folder), "it is left out")
         if record.get("status") not in {"done", "diverged"} or not isinstance(record.get("files"), dict):
