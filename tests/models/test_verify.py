@@ -1,12 +1,20 @@
 import json
+import re
 
 import pytest
 import torch
 
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.models import NetworkSpec, build_network
+from resnet_shortcuts.models.activations import (
+    embedded_images,
+    embedded_inputs,
+    real_inputs,
+    transition_inputs,
+    windows,
+)
 from resnet_shortcuts.models.dead import dead_channels
-from resnet_shortcuts.models.verify import embedded_images, gradient_norms, transition_inputs, verify, windows
+from resnet_shortcuts.models.verify import gradient_norms, verify, verify_gradients
 from resnet_shortcuts.shortcuts import Site, find, strategies
 from resnet_shortcuts.shortcuts import properties as measure
 from resnet_shortcuts.shortcuts.declared import declare, expected_ar
@@ -130,12 +138,57 @@ def test_gradient_norms_and_transition_inputs():
 
 
 def test_gradient_norms_before_and_after_some_training():
-    rows = verify(["A"], depths=(20,), steps=2)
+    rows = verify_gradients(find("A"), *embedded_images(), depths=(20,), steps=2)
     norms = {(row["property"], row["on"]): row["measured"] for row in rows if "gradient norm" in row["property"]}
     assert len(norms) == 8
     assert all(norm > 0 for norm in norms.values())
     start, later = ("cifar-resnet-20, at initialisation", "cifar-resnet-20, after 2 steps")
     assert norms["gradient norm, stem", start] != norms["gradient norm, stem", later]
+    assert {row["property"] for row in rows if row["on"] == later} >= {"training loss", "held-out accuracy"}
+
+
+def test_real_activations_are_those_of_a_network_that_has_learnt():
+    """They are the same for every strategy, and what was learnt is said in each row; chance would be 10 %."""
+    inputs = embedded_inputs(0)
+    assert list(inputs.windows) == ["real images", *(f"activations before {name}, after 100 steps" for name in
+                                                     ("layer2.0", "layer3.0"))]  # fmt: skip
+    (note,) = set(inputs.notes.values())
+    right = float(re.search(r"([\d.]+)% of the other fifth right", note)[1])
+    assert right > 90
+    rows = verify(["avg-pad"])
+    assert {row["note"] for row in rows if row["on"].startswith("activations")} == {note}
+
+
+def test_real_inputs_depend_on_the_seed_alone():
+    images, labels = (tensor[:200] for tensor in embedded_images())
+    first, again, other = (real_inputs(images, labels, seed).windows for seed in (0, 0, 1))
+    assert all(torch.equal(first[on], again[on]) for on in first)
+    assert not torch.equal(*(found["activations before layer2.0, after 100 steps"] for found in (first, other)))
+
+
+def test_option_a_is_a_1x1_max_pool_of_stride_2_and_the_others_are_not():
+    """Claim 1 of the question, beside torch's own max-pool: on noise and on every stage's real activations."""
+    said = "1x1 max-pool of stride 2, then zeros"
+    for name, same in (("A", True), ("rezero", True), ("avg-pad", False), ("max-pad", False), ("haar-pad", False)):
+        found = {row["on"]: row["measured"] for row in verify([name]) if row["property"] == said}
+        assert set(found.values()) == {same}
+        assert len(found) == 3
+
+
+def test_what_is_linear_measures_the_same_on_real_activations_as_on_noise():
+    rows = [row for row in verify(["haar-pad", "s2d-keep"]) if row["on"].startswith(("real", "activations"))]
+    held = {row["property"] for row in rows if row["ok"]}
+    assert held >= {"linear", "rank / n", "coverage", "singular values", "gradient gain", "shift"}
+
+
+def test_two_names_of_one_network_are_measured_to_be_one():
+    for name in ("stride-pad-both", "projection-2x2", "s2d-projection"):
+        (found,) = [row for row in verify_operator(find(name)) if row["property"].startswith("same as")]
+        assert found["ok"] is True
+    x = measure.white(0, "x", 2, 4, 8, 8)
+    outputs = [measure.Operator(find(name), channels=4)(x) for name in ("A", "avg-pad", "stride-duplicate")]
+    assert not measure.same_up_to_order(outputs[0], outputs[1])
+    assert not measure.same_up_to_order(outputs[0], outputs[2])
 
 
 def test_the_transition_of_the_measurements_has_no_norm():
