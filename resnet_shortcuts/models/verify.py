@@ -13,7 +13,6 @@ from resnet_shortcuts import streams
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.models.activations import (
     NETWORK,
-    STEPS,
     RealInputs,
     backward,
     embedded_images,
@@ -34,6 +33,7 @@ from resnet_shortcuts.shortcuts.information import explained_variance, smooth_fi
 from resnet_shortcuts.shortcuts.verify import Row, row, verify_activations, verify_information, verify_operator
 
 DEPTHS = (20, 56, 110)
+STEPS = 200  # after these ResNet-110 with option A gets three in four of the held-out digits right
 
 
 def _block_join(strategy: Strategy, channels: int, stride_first: bool, seed: int) -> Callable[[Tensor], Tensor]:

@@ -4,6 +4,7 @@ import re
 import pytest
 import torch
 
+from resnet_shortcuts.cli import main
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.models import NetworkSpec, build_network
 from resnet_shortcuts.models.activations import (
@@ -15,7 +16,7 @@ from resnet_shortcuts.models.activations import (
 )
 from resnet_shortcuts.models.dead import dead_channels
 from resnet_shortcuts.models.verify import gradient_norms, verify, verify_gradients
-from resnet_shortcuts.shortcuts import Site, find, strategies
+from resnet_shortcuts.shortcuts import Site, find, spatial, strategies
 from resnet_shortcuts.shortcuts import properties as measure
 from resnet_shortcuts.shortcuts.declared import declare, expected_ar
 from resnet_shortcuts.shortcuts.verify import agrees, breaches, verify_operator
@@ -219,3 +220,27 @@ def test_the_question_settled_for_the_whole_block():
     assert rows["stride-pad", "block influence, v1.5"] == 1
     assert rows["stride-pad", "block influence, v1"] == 0.25
     assert rows["avg-pad", "block influence, v1"] == 1
+
+
+def test_the_command_prints_rows_and_ends_with_1_only_where_a_declaration_is_broken(capsys, monkeypatch):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", *arguments])
+        return ended.value.code, *capsys.readouterr()
+
+    code, out, err = run("avg-pad", "--format", "json")
+    assert code == 0
+    assert {"strategy", "property", "on", "measured", "declared", "tolerance", "ok", "note"} <= set(
+        json.loads(out)["rows"][0]
+    )
+    assert "0 broken" in err
+    # The defect of public code that pools with overlap where it says 2x2.
+    monkeypatch.setitem(spatial.BUILDERS, "avg", spatial.BUILDERS["avg3"])
+    code, out, err = run("avg-pad")
+    assert code == 1
+    assert "error: avg-pad: shift on random: measured no, declared yes: one of the two is wrong" in err
+    assert "of the other fifth right" in out
+    for arguments, told in (((), "--all"), (("avg-pda",), "did you mean"), (("A", "--all"), "--all")):
+        code, out, err = run(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert told in err
