@@ -115,17 +115,17 @@ class RealInputs:
     notes: Mapping[str, str]
 
 
-def real_inputs(images: Tensor, labels: Tensor, seed: int = 0) -> RealInputs:
-    """Real images, and what ResNet-20 with option A makes of them after `STEPS` steps of training on them.
+def real_inputs(images: Tensor, labels: Tensor, seed: int = 0, steps: int = STEPS) -> RealInputs:
+    """Real images, and what ResNet-20 with option A makes of them after ``steps`` steps of training on them.
 
     All strategies are measured on the same activations, so that what differs between them is theirs.
     """
     model = build_network(NETWORK, find("A"), in_channels=images.shape[1], num_classes=int(labels.max()) + 1, seed=seed)
-    learnt = train(model, images, labels, STEPS, seed)
+    learnt = train(model, images, labels, steps, seed)
     chosen = images[:2000]
     found, notes = {"real images": windows(chosen)}, {}
     for name, activations in transition_inputs(model, chosen).items():
-        on = f"activations before {name}, after {STEPS} steps"
+        on = f"activations before {name}, after {steps} steps"
         found[on], notes[on] = windows(activations), f"{NETWORK} with stride-pad {learnt}"
     return RealInputs(found, notes)
 

@@ -228,8 +228,8 @@ def hands_pixels_on(strategy: Strategy) -> bool | None:
     composition = strategy.composition
     if composition is None:
         return None
-    point = (composition.spatial, composition.channels, composition.scale)
-    return point == ("stride", "pad", 1) and composition.join in {"add", "rezero"}
+    kept = composition.scale == 1 and composition.join in {"add", "rezero"}
+    return kept and composition.spatial == "stride" and composition.channels == "pad"
 
 
 def limits(strategy: Strategy) -> str | None:
