@@ -25,6 +25,7 @@ _VERIFY = "rsc verify"
 _COST = "run: rsc cost --measure, or train with cost.measure"
 RANK, COVERAGE, INFLUENCE, GAIN, LINEAR = "rank / n", "coverage", "influence", "gradient gain", "linear"
 SINGULAR = "singular values"
+MAX_POOL = "1x1 max-pool of stride 2, then zeros"
 # Measures (c), (d) and (e) of information, each of which must agree before a claim about information is settled.
 INFORMATION = (RANK, "information", "block information, v1.5", "block information, v1")
 TEXTS = {
@@ -104,14 +105,20 @@ def _unmeasured(what: str, command: str = "run: rsc verify --all") -> _Judged:
 
 
 def _same(facts: _Facts) -> _Judged:
-    """A linear operator with as many dimensions as pixels that reach it, and no singular value but 1, picks pixels."""
+    """Measured beside torch's own 1x1 max-pool where that was done; and what follows from it.
+
+    A linear operator with as many dimensions as pixels that reach it, and no singular value but 1, picks pixels.
+    """
     linear, rank, reach = (facts.number(A, what) for what in (LINEAR, RANK, INFLUENCE))
     values = facts.listed(A, SINGULAR)
     if linear is None or rank is None or reach is None or values is None:
         return _unmeasured("linearity, rank, influence and singular values were")
     picks = bool(linear) and abs(rank - 0.25) < 1e-6 and abs(reach - 0.25) < 1e-6
     picks = picks and all(abs(value - 1) < 1e-6 for value in values)
-    figure = (
+    beside = facts.numbers(A, MAX_POOL)
+    picks = picks and all(beside.values())
+    figure = "" if not beside else "equal to it to the last bit; " if all(beside.values()) else "not equal to it; "
+    figure += (
         f"{'linear' if linear else 'not linear'}, {reach:.0%} of the pixels reach the output, rank {rank:.0%} of n, "
     )
     figure += "singular values " + ", ".join(f"{value:.3g}" for value in values[:4])

@@ -119,7 +119,7 @@ def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
     notes = []
     if any(row.runs for row in summary):
         notes.append("Accuracy: last epoch, mean and standard deviation over finished runs.")
-    notes += _failures(record)
+    notes += _failures(record) + _twins(in_order(row.shortcut for row in summary))
     if record.missing:
         names = in_order(f"{network} {shortcut} seed {seed}" for network, shortcut, seed in record.missing)
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
@@ -130,6 +130,19 @@ def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
     if record.damaged:
         notes.append(f"Damaged and left out: {', '.join(record.damaged)}.")
     return [*notes, *_cost_notes(record.costs), *record.cost_sentences]
+
+
+def _twins(names: Sequence[str]) -> list[str]:
+    """What to make of a difference between two names of one network, for each such pair."""
+    from resnet_shortcuts.shortcuts.catalogue import CATALOGUE
+
+    pairs = {frozenset((one.name, one.same_as)) for one in CATALOGUE if one.same_as}
+    return [
+        f"{first} and {second} are one network under two names: a difference between them is noise."
+        for place, first in enumerate(names)
+        for second in names[place + 1 :]
+        if {first, second} in pairs
+    ]
 
 
 def _failures(record: ExperimentRecord) -> list[str]:

@@ -72,4 +72,5 @@ def _table(rows: list[dict[str, Any]]) -> str:
     lines = (
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in (heading, *cells)
     )
-    return "\n".join(line.rstrip() for line in lines)
+    notes = dict.fromkeys(row["note"] for row in rows if row["note"])
+    return "\n".join([*(line.rstrip() for line in lines), *(["", *notes] if notes else [])])

@@ -20,7 +20,10 @@ from resnet_shortcuts.shortcuts.sources import Plugin, announce_installed, from_
 class Strategy:
     """A shortcut strategy: what it is called, where it comes from, and what it computes.
 
-    That is either its ``composition``, a point of the grid, or a ``plugin``, a user's own class.
+    That is either its ``composition``, a point of the grid, or a ``plugin``, a user's own class. ``same_as`` names the
+    strategy whose networks are the same functions with the same gradients: of a difference between the two, tables say
+    that it is noise. (Starting both from the same function would not make their runs equal: with channels in another
+    order sums round otherwise, and after 20 steps of SGD on digits two such ResNet-20s no longer agree.)
     """
 
     name: str
@@ -30,6 +33,7 @@ class Strategy:
     aliases: tuple[str, ...] = ()
     note: str = ""
     plugin: Plugin | None = None
+    same_as: str = ""
 
     @property
     def point(self) -> Composition:
@@ -76,7 +80,9 @@ CATALOGUE: tuple[Strategy, ...] = (
     ),
     Strategy(
         "stride-pad-both", "every second pixel, zero channels on both sides", "akamaster/pytorch_resnet_cifar10",
-        Composition("stride", "pad-both"), (), "The same network as stride-pad, its channels in another order.",
+        Composition("stride", "pad-both"), (),
+        "The same network as stride-pad, its channels in another order; a seed places its weights differently, so runs "
+        "of the two differ by noise alone.", same_as="stride-pad",
     ),
     Strategy(
         "stride-duplicate", "every second pixel, concatenated with itself", "control: duplicating without averaging",
@@ -151,7 +157,7 @@ CATALOGUE: tuple[Strategy, ...] = (
     Strategy("projection-3x3", "3x3 convolution with stride, BN", "SENet-154", Composition("conv3", "conv-bn")),
     Strategy(
         "projection-2x2", "2x2 convolution with stride, BN", "many CIFAR codes (DownsampleD)",
-        Composition("conv2", "conv-bn"), (), "The same network as s2d-projection.",
+        Composition("conv2", "conv-bn"), (), "The same network as s2d-projection.", same_as="s2d-projection",
     ),
     Strategy(
         "avg-projection", "2x2 average, then 1x1 convolution, BN", _BAG, Composition("avg", "conv-bn"),
@@ -165,6 +171,7 @@ CATALOGUE: tuple[Strategy, ...] = (
     Strategy(
         "s2d-projection", "space-to-depth, then 1x1 convolution, BN", "SPD-Conv 2022 (there in the main path)",
         Composition("s2d", "conv-bn"), (), "The same network as projection-2x2, and built as that.",
+        same_as="projection-2x2",
     ),
     Strategy(
         "factorized-reduce", "two 1x1 convolutions, one of x shifted by a pixel; concatenated, BN",

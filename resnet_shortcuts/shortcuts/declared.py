@@ -223,6 +223,15 @@ def explained_by(line: NDArray[np.float64]) -> float:
     return float(one_side**2)
 
 
+def hands_pixels_on(strategy: Strategy) -> bool | None:
+    """Whether the operator is every second pixel as it is and then zero channels, so a 1x1 max-pool of stride 2."""
+    composition = strategy.composition
+    if composition is None:
+        return None
+    kept = composition.scale == 1 and composition.join in {"add", "rezero"}
+    return kept and composition.spatial == "stride" and composition.channels == "pad"
+
+
 def limits(strategy: Strategy) -> str | None:
     """Which sites the strategy refuses, in words; None where it serves all with C_out >= C_in (any, if learned)."""
     composition = strategy.composition

@@ -171,10 +171,9 @@ def render() -> dict[str, str]:
         "",
         "### Spatial operations",
         "",
-        "At stride 2 on 8 x 8 pixels. Left: the weights with which pixels reach one output",
-    ]
-    lines += [
-        "pixel ('w' learned, '?' whichever is chosen). Right: how much gradient each pixel gets if every output gets 1."
+        "At stride 2 on 8 x 8 pixels. Left: the weights with which pixels reach one output pixel, (1, 1) counted",
+        "from 0 ('w' learned, '?' whichever is chosen; with `s2d` each goes to a channel of its own). Right: how",
+        "much gradient each pixel gets if every output gets 1.",
     ]
     for name, meaning in SPATIAL.items():
         lines += ["", f"`{name}`: {meaning}", "", f"![{name}](shortcuts/{name}.svg)"]

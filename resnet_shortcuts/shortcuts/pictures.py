@@ -3,6 +3,8 @@
 Drawn from the operations' definitions with NumPy alone, so that documentation needs no torch.
 """
 
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,17 +13,19 @@ from resnet_shortcuts.shortcuts.composition import SPATIAL
 from resnet_shortcuts.shortcuts.declared import line_of
 
 _SIZE, _CELL, _GAP, _TOP = 8, 30, 40, 46
+_DENOMINATOR = 64  # of blur4's weights; every weight here is a fraction with no greater one
 _OUTPUT = 1  # the output pixel (1, 1), whose window lies inside the image
 Grid = NDArray[np.float64]
 
 
-def _sample() -> Grid:
+def sample() -> Grid:
+    """The random image (8, 8) that maxima and phases are chosen from."""
     return streams.numpy_stream("picture").standard_normal((_SIZE, _SIZE))
 
 
 def _maximum(reach: tuple[int, ...]) -> tuple[Grid, Grid]:
     """Candidates of the output pixel, and how often each pixel of the sample is chosen."""
-    image, window, chosen = _sample(), np.zeros((_SIZE, _SIZE)), np.zeros((_SIZE, _SIZE))
+    image, window, chosen = sample(), np.zeros((_SIZE, _SIZE)), np.zeros((_SIZE, _SIZE))
     for row in range(_SIZE // 2):
         for column in range(_SIZE // 2):
             places = [
@@ -38,7 +42,7 @@ def _maximum(reach: tuple[int, ...]) -> tuple[Grid, Grid]:
 
 
 def _polyphase() -> tuple[Grid, Grid]:
-    image, window, chosen = _sample(), np.zeros((_SIZE, _SIZE)), np.zeros((_SIZE, _SIZE))
+    image, window, chosen = sample(), np.zeros((_SIZE, _SIZE)), np.zeros((_SIZE, _SIZE))
     window[2:4, 2:4] = 1
     i, j = max(((i, j) for i in (0, 1) for j in (0, 1)), key=lambda p: float((image[p[0] :: 2, p[1] :: 2] ** 2).sum()))
     chosen[i::2, j::2] = 1
@@ -73,11 +77,7 @@ def _label(name: str, value: float, gradient: bool) -> str:
         return ""
     if name in _LEARNED and not (gradient and name in {"max", "max2", "polyphase"}):
         return _LEARNED[name]
-    return (
-        f"{value:.2f}".rstrip("0").rstrip(".").replace("0.", ".", 1)
-        if value < 1
-        else f"{value:.2f}".rstrip("0").rstrip(".")
-    )
+    return str(Fraction(value).limit_denominator(_DENOMINATOR))
 
 
 def _panel(name: str, grid: Grid, left: int, title: str, gradient: bool) -> list[str]:
@@ -108,15 +108,15 @@ def svg(name: str) -> str:
     window, gradient = grids(name)
     side = _SIZE * _CELL
     width, height = 2 * side + 3 * _GAP, _TOP + side + 20
-    share = f"{np.count_nonzero(gradient)} of {gradient.size} pixels"
-    of_sample = " (one random image)" if name in {"max", "max2", "polyphase"} else ""
+    share = f"{np.count_nonzero(gradient)} of {gradient.size}"
+    share += " (a random image)" if name in {"max", "max2", "polyphase"} else " pixels"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'font-family="sans-serif" role="img">',
         f"<title>{name}: {SPATIAL[name].replace('<', '&lt;')}</title>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         *_panel(name, window, _GAP, "what reaches output pixel (1, 1), weight", gradient=False),
-        *_panel(name, gradient, 2 * _GAP + side, f"gets gradient: {share}{of_sample}", gradient=True),
+        *_panel(name, gradient, 2 * _GAP + side, f"gets gradient: {share}", gradient=True),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

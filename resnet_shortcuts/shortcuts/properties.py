@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_shortcuts import streams
@@ -68,6 +69,21 @@ def is_linear(operator: Callable[[Tensor], Tensor], x: Tensor, other: Tensor) ->
     """Whether superposition holds for these inputs, to float64 accuracy: f(2x - 3y) = 2 f(x) - 3 f(y)."""
     left, right = operator(2 * x - 3 * other), 2 * operator(x) - 3 * operator(other)
     return bool(torch.allclose(left, right, rtol=1e-9, atol=1e-9 * max(1.0, float(right.abs().max()))))
+
+
+@torch.no_grad()
+def is_max_pool(operator: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    """Whether the operator gives a 1x1 max-pool of stride 2 (torch's) followed by zero channels, to the last bit."""
+    y, channels = operator(x), x.shape[1]
+    return torch.equal(y[:, :channels], F.max_pool2d(x, 1, 2)) and not bool(y[:, channels:].any())
+
+
+def same_up_to_order(y: Tensor, other: Tensor) -> bool:
+    """Whether two outputs (N, C, H, W) hold the same channels, each as often, in whatever order: to the last bit."""
+    ours, theirs = (
+        torch.unique(each.detach().transpose(0, 1).flatten(1), dim=0, return_counts=True) for each in (y, other)
+    )
+    return all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def jacobian(operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

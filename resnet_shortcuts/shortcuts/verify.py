@@ -7,13 +7,14 @@ from typing import Any
 from torch import Tensor
 
 from resnet_shortcuts.shortcuts import properties as measure
-from resnet_shortcuts.shortcuts.catalogue import Strategy
+from resnet_shortcuts.shortcuts.catalogue import Strategy, find
 from resnet_shortcuts.shortcuts.contract import Site
-from resnet_shortcuts.shortcuts.declared import SIZE, Properties, declare, expected_ar
+from resnet_shortcuts.shortcuts.declared import SIZE, Properties, declare, expected_ar, hands_pixels_on
 from resnet_shortcuts.shortcuts.information import explained_variance, smooth_fields
 
 Row = dict[str, Any]
 EXACT = 1e-6
+MAX_POOL = "1x1 max-pool of stride 2, then zeros"
 _FIELD = 16
 
 
@@ -103,7 +104,22 @@ def verify_operator(strategy: Strategy, *, seed: int = 0) -> list[Row]:
     rows.add("gradient gain, unchanged block", "random", gain, "same_gain")
     rows.add("gradient gain, branch", "random", branch, "branch_gain")
     rows.add("shift", "random", measure.shift_behaviour(operator, x), "shift")
+    rows.rows += [_as_max_pool(strategy, x, "random", seed), *_under_two_names(strategy, x, seed)]
     return rows.rows
+
+
+def _as_max_pool(strategy: Strategy, x: Tensor, on: str, seed: int) -> Row:
+    """Whether the operator is torch's own 1x1 max-pool of stride 2, then zero channels: to the last bit."""
+    same = measure.is_max_pool(measure.Operator(strategy, channels=x.shape[1], seed=seed), x)
+    return row(strategy.name, MAX_POOL, on, same, hands_pixels_on(strategy))
+
+
+def _under_two_names(strategy: Strategy, x: Tensor, seed: int) -> list[Row]:
+    if not strategy.same_as:
+        return []
+    ours, theirs = (measure.Operator(one, seed=seed) for one in (strategy, find(strategy.same_as)))
+    same = measure.same_up_to_order(ours(x), theirs(x))
+    return [row(strategy.name, f"same as {strategy.same_as}, channels in any order", "random", same, True)]
 
 
 def verify_information(strategy: Strategy, *, seed: int = 0) -> list[Row]:
@@ -115,13 +131,35 @@ def verify_information(strategy: Strategy, *, seed: int = 0) -> list[Row]:
 
 
 def verify_activations(strategy: Strategy, activations: Tensor, on: str, *, seed: int = 0) -> list[Row]:
-    """Linearity, coverage and explained variance on given activations (N, C, H, W), such as a stage's output."""
+    """The operator's properties on given activations (N, C, H, W), such as a stage's output.
+
+    An operator that is linear has the same Jacobian everywhere: what is declared of it holds here too. Of the others
+    rank, coverage, singular values and gain belong to the input, and real ones (many zeros, hence ties) are not iid.
+    Jacobians are those of one input if the operator is linear, else of two.
+    """
     x = activations.double()
     operator = measure.Operator(strategy, channels=x.shape[1], seed=seed)
-    rows = _Rows(strategy, declare(strategy))
+    declared = declare(strategy, x.shape[-1])
+    rows = _Rows(strategy, declared)
+    fixed = declared is not None and declared.linear
+
+    def add(name: str, measured: Any, attribute: str) -> None:
+        rows.add(name, on, measured, attribute if fixed and not rows.is_loose(attribute) else None)
+
     half = len(x) // 2
     rows.add("linear", on, measure.is_linear(operator, x[:half], x[half : 2 * half]), "linear")
-    rows.add("coverage", on, measure.coverage(operator, x))
+    jacobians = [measure.jacobian(operator, x[index : index + 1]) for index in ((0,) if fixed else (0, half))]
+    spectra = [measure.singular_values(matrix) for matrix in jacobians]
+    add("rank / n", sum(rank for _, rank in spectra) / len(spectra) / x[0].numel(), "rank")
+    add("coverage", measure.coverage(operator, x), "coverage")
+    # Ends of a spectrum are declared; few values are listed one by one, as on 4 x 4 pixels.
+    ends = declared is not None and declared.spectrum and x.shape[-1] != SIZE
+    rows.add("singular values", on, spectra[0][0], "singular_values" if fixed and not ends else None)
+    add("gradient gain", sum(float(j.square().sum()) / len(j) for j in jacobians) / len(jacobians), "gradient_gain")
+    if x.shape[-1] >= SIZE:  # less has no interior
+        add("shift", measure.shift_behaviour(operator, x), "shift")
+    if x.shape[1] > 1:  # of one channel, the end and both sides are the same place for the other
+        rows.rows.append(_as_max_pool(strategy, x, on, seed))
     rows.add("information", on, explained_variance(x, operator(x).detach()))
     return rows.rows
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from resnet_shortcuts.analysis.claims import TEXTS, Claim, judge_claims
+from resnet_shortcuts.analysis.claims import MAX_POOL, TEXTS, Claim, judge_claims
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord
 from tests.analysis.made import NET, of_accuracies
 
@@ -86,6 +86,12 @@ def test_what_verify_prints_is_what_the_claims_read() -> None:
 
     judged = judge_claims(runs(plain=BASE), verify(CLAIMED))[:5]
     assert [one.verdict for one in judged] == ["true", "true", "false", "false", "false"]
+    assert judged[0].figure.startswith("equal to it to the last bit")
+
+
+def test_what_is_not_equal_to_torchs_max_pool_is_none() -> None:
+    one_differs = {("stride-pad", MAX_POOL, "random"): True, ("stride-pad", MAX_POOL, "activations"): False}
+    assert claim(1, runs(plain=BASE), verify_rows({**TABLE, **one_differs})).verdict == "false"
 
 
 @pytest.mark.parametrize(

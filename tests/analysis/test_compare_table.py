@@ -17,6 +17,7 @@ from resnet_shortcuts.analysis.render import csv_text, json_text, latex, markdow
 from resnet_shortcuts.analysis.summary import compare_table, rows, terminal_view
 from resnet_shortcuts.analysis.table import Column, Table
 from resnet_shortcuts.errors import UsageError
+from tests.analysis.made import of_accuracies
 
 unhurried = settings(deadline=None, max_examples=60)  # the machine is shared
 
@@ -113,6 +114,16 @@ def test_notes_name_failures_missing_runs_and_how_to_train_them() -> None:
     text = "\n".join(compare_table(record(command="rsc train --config x.yaml")).notes)
     assert "B|x on cifar-resnet-20 fails 1 of 2 (loss is NaN at step 3)" in text
     assert f"Missing runs (2): {NET} C seed 1, {NET} D seed 0. Train them:\nrsc train --config x.yaml" in text
+
+
+def test_two_names_of_one_network_are_called_that_and_no_others() -> None:
+    names = ("stride-pad", "stride-pad-both", "projection-2x2", "avg-pad", "s2d-projection")
+    notes = compare_table(of_accuracies({name: [90.0, 91.0] for name in names})).notes
+    assert [note for note in notes if "noise" in note] == [
+        "stride-pad and stride-pad-both are one network under two names: a difference between them is noise.",
+        "projection-2x2 and s2d-projection are one network under two names: a difference between them is noise.",
+    ]
+    assert not any("noise" in note for note in compare_table(of_accuracies({"stride-pad-both": [90.0]})).notes)
 
 
 def test_unlike_recipes_are_not_mixed_and_the_difference_is_named() -> None:

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-COMMANDS = ["train", "compare", "plan", "shortcuts", "doctor", "runs", "cost"]
+COMMANDS = ["train", "compare", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
 # Typer itself brings pydantic in for a command's options; that is all it may be.
 HEAVY = ["torch", "torchvision", "pandas", "scipy", "matplotlib", "numpy", "sklearn", "yaml"]
 

@@ -1,13 +1,23 @@
 import json
+import re
+from functools import cache
 
 import pytest
 import torch
 
+from resnet_shortcuts.cli import main
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.models import NetworkSpec, build_network
+from resnet_shortcuts.models.activations import (
+    embedded_images,
+    embedded_inputs,
+    real_inputs,
+    transition_inputs,
+    windows,
+)
 from resnet_shortcuts.models.dead import dead_channels
-from resnet_shortcuts.models.verify import embedded_images, gradient_norms, transition_inputs, verify, windows
-from resnet_shortcuts.shortcuts import Site, find, strategies
+from resnet_shortcuts.models.verify import gradient_norms, verify, verify_gradients
+from resnet_shortcuts.shortcuts import Site, find, spatial, strategies
 from resnet_shortcuts.shortcuts import properties as measure
 from resnet_shortcuts.shortcuts.declared import declare, expected_ar
 from resnet_shortcuts.shortcuts.verify import agrees, breaches, verify_operator
@@ -27,6 +37,12 @@ TABLE = {
     "s2d-projection": (True, 1 / 2, 1, None, None, "no"),
     "s2d-haar": (True, 1 / 2, 1, [1], 1, "low-pass half"),
 }
+
+
+@cache
+def measured(name):
+    """A strategy's rows, measured once for all tests that read them."""
+    return verify([name])
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -55,7 +71,7 @@ def test_information_of_a_smooth_field_is_the_pages():
 
 @pytest.mark.parametrize("name", [strategy.name for strategy in strategies()])
 def test_every_strategy_keeps_what_it_declares(name):
-    rows = verify([name])
+    rows = measured(name)
     assert breaches(rows) == []
     assert len([row for row in rows if row["ok"]]) >= 10
     json.dumps(rows, allow_nan=False)
@@ -130,12 +146,68 @@ def test_gradient_norms_and_transition_inputs():
 
 
 def test_gradient_norms_before_and_after_some_training():
-    rows = verify(["A"], depths=(20,), steps=2)
+    rows = verify_gradients(find("A"), *embedded_images(), depths=(20,), steps=2)
     norms = {(row["property"], row["on"]): row["measured"] for row in rows if "gradient norm" in row["property"]}
     assert len(norms) == 8
     assert all(norm > 0 for norm in norms.values())
     start, later = ("cifar-resnet-20, at initialisation", "cifar-resnet-20, after 2 steps")
     assert norms["gradient norm, stem", start] != norms["gradient norm, stem", later]
+    assert {row["property"] for row in rows if row["on"] == later} >= {"training loss", "held-out accuracy"}
+
+
+def test_real_activations_are_those_of_a_network_that_has_learnt():
+    """They are the same for every strategy, and what was learnt is said in each row; chance would be 10 %."""
+    inputs = embedded_inputs(0)
+    assert list(inputs.windows) == ["real images", *(f"activations before {name}, after 100 steps" for name in
+                                                     ("layer2.0", "layer3.0"))]  # fmt: skip
+    (note,) = set(inputs.notes.values())
+    right = float(re.search(r"([\d.]+)% of the other fifth right", note)[1])
+    assert right > 90
+    rows = measured("avg-pad")
+    assert {row["note"] for row in rows if row["on"].startswith("activations")} == {note}
+
+
+def test_real_inputs_depend_on_the_seed_alone():
+    images, labels = (tensor[:200] for tensor in embedded_images())
+    first, again, other = (real_inputs(images, labels, seed, steps=3).windows for seed in (0, 0, 1))
+    assert all(torch.equal(first[on], again[on]) for on in first)
+    assert not torch.equal(*(found["activations before layer2.0, after 3 steps"] for found in (first, other)))
+
+
+def test_option_a_is_a_1x1_max_pool_of_stride_2_and_the_others_are_not():
+    """Claim 1 of the question, beside torch's own max-pool: on noise and on every stage's real activations."""
+    said = "1x1 max-pool of stride 2, then zeros"
+    for name, same in (
+        ("stride-pad", True),
+        ("rezero", True),
+        ("avg-pad", False),
+        ("max-pad", False),
+        ("haar-pad", False),
+    ):
+        found = {row["on"]: row["measured"] for row in measured(name) if row["property"] == said}
+        assert set(found.values()) == {same}
+        assert len(found) == 3
+
+
+def test_what_is_linear_measures_the_same_on_real_activations_as_on_noise():
+    rows = [
+        row
+        for name in ("haar-pad", "s2d-keep")
+        for row in measured(name)
+        if row["on"].startswith(("real", "activations"))
+    ]
+    held = {row["property"] for row in rows if row["ok"]}
+    assert held >= {"linear", "rank / n", "coverage", "singular values", "gradient gain", "shift"}
+
+
+def test_two_names_of_one_network_are_measured_to_be_one():
+    for name in ("stride-pad-both", "projection-2x2", "s2d-projection"):
+        (found,) = [row for row in verify_operator(find(name)) if row["property"].startswith("same as")]
+        assert found["ok"] is True
+    x = measure.white(0, "x", 2, 4, 8, 8)
+    outputs = [measure.Operator(find(name), channels=4)(x) for name in ("A", "avg-pad", "stride-duplicate")]
+    assert not measure.same_up_to_order(outputs[0], outputs[1])
+    assert not measure.same_up_to_order(outputs[0], outputs[2])
 
 
 def test_the_transition_of_the_measurements_has_no_norm():
@@ -162,7 +234,35 @@ def test_a_users_own_is_measured_and_nothing_declared(tmp_path):
 
 def test_the_question_settled_for_the_whole_block():
     """With the stride in the 3x3 the branch sees every pixel; with the stride in the 1x1, A loses three quarters."""
-    rows = {(row["strategy"], row["property"]): row["measured"] for row in verify(["A", "avg-pad"])}
+    rows = {
+        (row["strategy"], row["property"]): row["measured"]
+        for name in ("stride-pad", "avg-pad")
+        for row in measured(name)
+    }
     assert rows["stride-pad", "block influence, v1.5"] == 1
     assert rows["stride-pad", "block influence, v1"] == 0.25
     assert rows["avg-pad", "block influence, v1"] == 1
+
+
+def test_the_command_prints_rows_and_ends_with_1_only_where_a_declaration_is_broken(capsys, monkeypatch):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", *arguments])
+        return ended.value.code, *capsys.readouterr()
+
+    code, out, err = run("avg-pad", "--format", "json")
+    assert code == 0
+    assert {"strategy", "property", "on", "measured", "declared", "tolerance", "ok", "note"} <= set(
+        json.loads(out)["rows"][0]
+    )
+    assert "0 broken" in err
+    # The defect of public code that pools with overlap where it says 2x2.
+    monkeypatch.setitem(spatial.BUILDERS, "avg", spatial.BUILDERS["avg3"])
+    code, out, err = run("avg-pad")
+    assert code == 1
+    assert "error: avg-pad: shift on random: measured no, declared yes: one of the two is wrong" in err
+    assert "of the other fifth right" in out
+    for arguments, told in (((), "--all"), (("avg-pda",), "did you mean"), (("A", "--all"), "--all")):
+        code, out, err = run(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert told in err

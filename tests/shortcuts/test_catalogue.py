@@ -64,6 +64,14 @@ def test_compositions_that_make_no_sense_are_refused(wrong):
         find(wrong)
 
 
+def test_a_second_name_of_a_network_names_one_that_is_there():
+    said = {strategy.name: strategy.same_as for strategy in strategies() if strategy.same_as}
+    assert {name: find(other).name for name, other in said.items()} == said
+    assert {frozenset(pair) for pair in said.items()} == {
+        frozenset(("stride-pad", "stride-pad-both")), frozenset(("projection-2x2", "s2d-projection")),
+    }  # fmt: skip
+
+
 def test_the_catalogue_needs_no_torch():
     code = "import sys, resnet_shortcuts.shortcuts, resnet_shortcuts.models; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,7 @@ import torch
 from resnet_shortcuts.shortcuts import Site, build_shortcut, find, strategies
 from resnet_shortcuts.shortcuts.counted import cost
 from resnet_shortcuts.shortcuts.document import describe, render
-from resnet_shortcuts.shortcuts.pictures import grids
+from resnet_shortcuts.shortcuts.pictures import grids, sample
 from resnet_shortcuts.shortcuts.spatial import BUILDERS, build_spatial
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +36,29 @@ def test_pictures_show_what_the_operation_does(name):
     torch.testing.assert_close(of_one[0, 0], torch.from_numpy(window))
     (of_all,) = torch.autograd.grad(y.sum(), x)
     torch.testing.assert_close(of_all[0, 0], torch.from_numpy(gradient))
+
+
+@pytest.mark.parametrize("name", ["max", "max2", "polyphase"])
+def test_pictures_of_choices_show_what_is_chosen_of_the_sample(name):
+    x = torch.from_numpy(sample())[None, None].requires_grad_()
+    (gradient,) = torch.autograd.grad(build_spatial(name, 2)(x).sum(), x)
+    torch.testing.assert_close(gradient[0, 0], torch.from_numpy(grids(name)[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [("conv2", "projection-2x2"), ("conv3", "projection-3x3"), ("factorized", "factorized-reduce"),
+     ("depthwise", "depthwise-projection"), ("s2d", "s2d-projection"), ("none", "skip-transitions")],
+)  # fmt: skip
+def test_pictures_of_learned_windows_show_which_pixels_they_read(name, strategy):
+    shortcut = build_shortcut(find(strategy), Site(1, 2, 2, preactivation=True))
+    x = torch.randn(1, 1, 8, 8, requires_grad=True)
+    y = shortcut(x, torch.zeros(1, 2, 4, 4, requires_grad=True))
+    for output, grid in zip((y[:, :, 1, 1], y), grids(name), strict=True):
+        (gradient,) = torch.autograd.grad((output * torch.randn_like(output)).sum(), x, retain_graph=True,
+                                          allow_unused=True)  # fmt: skip
+        read = torch.zeros(8, 8, dtype=torch.bool) if gradient is None else gradient[0, 0] != 0
+        assert torch.equal(read, torch.from_numpy(grid) != 0)
 
 
 @pytest.mark.parametrize("strategy", strategies(), ids=lambda strategy: strategy.name)

@@ -88,7 +88,7 @@ def test_even_shifts_pass_through_in_the_interior(half, channels, down, right):
     x = torch.zeros(1, channels, size, size, dtype=torch.float64)
     x[:, :, 6:-6, 6:-6] = tensor(1, channels, size - 12, size - 12)
     moved = torch.roll(x, (2 * down, 2 * right), (2, 3))
-    for name in ("stride", "avg", "avg3", "blur3", "blur4", "polyphase"):
+    for name in ("stride", "avg", "avg3", "max", "max2", "blur3", "blur4", "polyphase"):
         spatial = build_spatial(name, 2).double()
         close(spatial(moved), torch.roll(spatial(x), (down, right), (2, 3)))
     for name in ("projection-3x3", "s2d-haar", "s2d-keep", "factorized-reduce", "depthwise-projection"):
