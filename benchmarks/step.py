@@ -231,19 +231,21 @@ def child(form: str) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=PARTS, choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)}; all without any")
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child is not None:
         return child(arguments.child)
+    if wrong := set(arguments.parts) - set(PARTS):
+        parser.error(f"no part {sorted(wrong)[0]!r}: there are {', '.join(PARTS)}")
     for variable in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         if variable not in os.environ:  # they count from a process's start, so this one starts once more
             os.execve(sys.executable, [sys.executable, *sys.argv], processes.environment(1))  # noqa: S606
     work = {"profile": profile, "convolutions": convolutions, "tried": lambda: tried(arguments.rounds)}
     found: dict[str, Any] = {"machine": machine.environment(), "load_average": os.getloadavg()}
-    for part in arguments.parts:
+    for part in arguments.parts or PARTS:
         found[part] = work[part]()
         for row in found[part]:
             print("  ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
