@@ -43,7 +43,16 @@ def main(times: int) -> int:
     """Run everything; the exit code."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "--timeout=3600", f"--junitxml={report}", *TESTS]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--maxfail=3",
+            "--timeout=3600",
+            f"--junitxml={report}",
+            *TESTS,
+        ]
         environment = {**os.environ, "RSC_TORTURE": str(times), "OMP_NUM_THREADS": "1"}
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
         if code == 0:
