@@ -50,6 +50,8 @@ def main(times: int) -> int:
             "-q",
             "--maxfail=3",
             "--timeout=3600",
+            "-o",
+            "junit_family=xunit1",
             f"--junitxml={report}",
             *TESTS,
         ]
