@@ -13,6 +13,7 @@ networks: [cifar-resnet-8]
 shortcuts: [plain, A]
 seeds: 2
 train: {epochs: 2, batch_size: 20, schedule: {kind: one-cycle}}
+run: {jobs: 1}  # so small a sweep spends its time on starting workers
 cost: {measure: false}
 """
 
