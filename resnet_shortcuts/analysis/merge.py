@@ -14,13 +14,15 @@ def merge(experiments: Sequence[ExperimentRecord]) -> tuple[ExperimentRecord, li
     """One record of all experiments and the notes that must be printed with it.
 
     A run that several experiments hold (same network, strategy, seed) counts once, a finished one before a failed one.
-    Raises UsageError where the experiments differ in data, recipe or precision, naming the first difference.
+    Raises UsageError where the experiments differ in data, recipe or precision, naming the first difference, or give
+    one name to unlike strategies or networks.
     """
     if not experiments:
         raise UsageError("nothing to compare", "rsc compare", "first: rsc train --config configs/benchmark.yaml")
     first = experiments[0]
     for other in experiments[1:]:
         _refuse_unlike(first, other)
+    _refuse_one_name_for_two(experiments)
     costs, notes = _costs_of_one_machine([cost for experiment in experiments for cost in experiment.costs])
     said = [] if notes else in_order(line for experiment in experiments for line in experiment.cost_sentences)
     merged = dataclasses.replace(
@@ -60,6 +62,19 @@ def _refuse_unlike(first: ExperimentRecord, other: ExperimentRecord) -> None:
             f"{first.name}, {other.name}",
             "compare them one at a time: accuracies from unlike data or recipes are not mixed",
         )
+
+
+def _refuse_one_name_for_two(experiments: Sequence[ExperimentRecord]) -> None:
+    named: dict[tuple[str, str], tuple[Any, str]] = {}
+    for experiment in experiments:
+        for run in experiment.runs:
+            built_of, where = named.setdefault((run.network, run.shortcut), (run.built_of, experiment.name))
+            if built_of != run.built_of:
+                raise UsageError(
+                    f"'{run.shortcut}' in {run.network} is not the same in '{where}' and in '{experiment.name}'",
+                    f"{where}, {experiment.name}",
+                    "give one of the two another name, or compare them one at a time",
+                )
 
 
 def _science(regime: Regime) -> dict[str, Any]:

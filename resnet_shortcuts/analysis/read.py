@@ -94,6 +94,7 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         elapsed_seconds=run.elapsed_seconds,
         environment=run.environment,
         data_vouched=str(run.record.get("data_vouched", "")),
+        built_of=(planned.science.get("network"), planned.science.get("shortcut")),
     )
 
 
@@ -146,8 +147,7 @@ def _reports(paths: Sequence[Path]) -> tuple[list[CostReport], list[str]]:
     reports, damaged = [], []
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
-            raw = records.read(path)
-            document = records.parse(raw, path) if b'"sha256"' in raw else json.loads(raw)
+            document = records.parse(records.read(path), path)
             reports.append(CostReport.model_validate_json(json.dumps(document)))
         except (IntegrityError, ValidationError, ValueError):
             damaged.append(f"cost report {path.name}")

@@ -23,7 +23,8 @@ class RunRecord:
 
     ``test_accuracy`` and ``train_error`` are percent at the last epoch, ``correct`` says image by image whether the
     prediction was right (bool, (n_test,)), ``history`` is one mapping an epoch; ``data_vouched`` names the published
-    hash that the data's files were checked against, empty where there was none.
+    hash that the data's files were checked against, empty where there was none. ``built_of`` is what the run's id
+    hashes of network and strategy: the same names may stand for something else in another experiment.
     """
 
     network: str
@@ -39,6 +40,7 @@ class RunRecord:
     elapsed_seconds: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     data_vouched: str = ""
+    built_of: Any = None
 
     @property
     def finished(self) -> bool:

@@ -1,5 +1,6 @@
 """The command line: thin commands over the rooms below. Nothing heavy is imported before a command needs it."""
 
+import errno
 import sys
 import traceback
 from typing import NoReturn
@@ -53,6 +54,9 @@ def _run(arguments: list[str]) -> int:
         return _parser_error(command, error)
     except Exception as error:  # the process boundary: a user never gets a traceback unasked
         _debug(arguments)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _complain(f"name too long: {str(error.filename)[:60]}...: choose a shorter one")
+            return Exit.USAGE
         message = " ".join(str(error).split()) or "no message"
         _complain(f"internal: {type(error).__name__}: {message}: run again with --debug and report the traceback")
         return Exit.RUN_FAILED

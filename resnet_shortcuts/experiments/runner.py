@@ -68,8 +68,19 @@ class Stopped(RscError):  # noqa: N818 (asked for, not a fault)
 
     def __init__(self, number: int, where: str) -> None:
         self.exit_code = Exit.INTERRUPTED if number == signal.SIGINT else Exit.TERMINATED
-        todo = "finished runs are kept and the others saved: the same command goes on from there"
-        super().__init__("interrupted" if number == signal.SIGINT else "terminated", where, todo)
+        self.number, self.place = number, where
+        self._tell("finished runs are kept and the others saved: the same command goes on from there")
+
+    def tell_unsaved(self, runs: int) -> None:
+        """Say that so many runs did not save in time."""
+        lost = "since its last checkpoint" if runs == 1 else "since their last checkpoints"
+        self._tell(
+            f"finished runs are kept; {runs} did not save in time, and what was done {lost} is lost: "
+            "the same command goes on from there"
+        )
+
+    def _tell(self, todo: str) -> None:
+        super().__init__("interrupted" if self.number == signal.SIGINT else "terminated", self.place, todo)
 
 
 def resolve_jobs(jobs: int | str, device: str) -> int:
@@ -106,8 +117,10 @@ def run_plan(
                 sweep.listen()
                 if signals.received:
                     raise Stopped(signals.received, str(experiment.folder))
-        except (Stopped, EnvironmentFault, BusyError):
-            sweep.stop_workers()
+        except (Stopped, EnvironmentFault, BusyError) as reason:
+            unsaved = sweep.stop_workers()
+            if unsaved and isinstance(reason, Stopped):
+                reason.tell_unsaved(unsaved)
             raise
         finally:
             sweep.kill_workers()
@@ -282,8 +295,8 @@ class _Sweep:
             note_failure(self.experiment, _job(worker.run, self.config), reason)
             self._failed(worker.run, reason, Exit.RUN_FAILED)
 
-    def stop_workers(self) -> None:
-        """Let workers save and leave; a worker that takes too long is killed later."""
+    def stop_workers(self) -> int:
+        """Let workers save and leave; how many runs took too long, whose workers are killed later."""
         for worker in self.workers:
             worker.terminate()
         deadline = time.monotonic() + _GRACE_SECONDS
@@ -292,6 +305,7 @@ class _Sweep:
                 key.data.read()  # so that no worker waits for a full pipe
                 if key.data.ended:
                     self.selector.unregister(key.data.events)
+        return sum(worker.alive() and worker.run is not None for worker in self.workers)
 
     def kill_workers(self) -> None:
         for worker in self.workers:

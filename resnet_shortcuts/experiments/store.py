@@ -131,13 +131,13 @@ class StoredRun:
 
     @cached_property
     def _answers(self) -> dict[str, NDArray[Any]]:
-        path = self.folder / PREDICTIONS
         if PREDICTIONS not in self._listed:
-            raise IntegrityError(f"a {self.status} run has no predictions", str(path), "it is left out")
+            what = f"a {self.status} run has no predictions"
+            raise IntegrityError(what, str(self.folder / PREDICTIONS), "it is left out")
         try:
             return dict(load(self._read(PREDICTIONS)))
         except SafetensorError as error:
-            raise IntegrityError("damaged predictions", str(path), "it is left out") from error
+            raise IntegrityError("damaged predictions", str(self.folder / PREDICTIONS), "it is left out") from error
 
     def _read(self, name: str) -> bytes:
         if os.sep in name:
@@ -181,7 +181,7 @@ class Experiment:
         with locks.locked(experiment.folder / ".lock"):
             for name, text in rendered.items():
                 path = experiment.folder / name
-                if not path.is_file() or path.read_text() != text:
+                if not path.is_file() or path.read_bytes() != text.encode():  # bytes: damage need not be text
                     durable.write_file(path, text.encode())
         return experiment
 
@@ -209,7 +209,7 @@ class Experiment:
 
     def finished(self, run_id: str) -> bool:
         """Whether a result is published; says nothing of whether it is still good."""
-        return os.path.isdir(f"{self._runs}{os.sep}{run_id}")  # noqa: PTH112 (asked ten thousand times in a row)
+        return os.path.lexists(f"{self._runs}{os.sep}{run_id}")  # whatever it is: publishing would find it in the way
 
     def run(self, run_id: str, science: Mapping[str, Any] | None = None) -> StoredRun:
         """A finished run, its record verified, its files verified when read. Raises IntegrityError.

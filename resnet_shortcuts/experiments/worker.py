@@ -139,6 +139,7 @@ class Session:
             evaluate_every=setup["evaluate_every"],
             start=checkpoint.state if checkpoint else None,
             after_step=self._after_step,
+            while_evaluating=self._while_evaluating,
         )
         files = {HISTORY: json.dumps(outcome.history, indent=1, allow_nan=False).encode()}
         if outcome.predictions is not None:
@@ -171,6 +172,12 @@ class Session:
         if self.stopping or self.pace.due():
             self._save(progress, capture)
         if self.stopping:
+            raise Stop
+
+    def _while_evaluating(self, progress: Any, capture: Any) -> None:
+        """What a stop saves here is the state after the step before: a resume evaluates again."""
+        if self.stopping:
+            self._save(progress, capture)
             raise Stop
 
     def _save(self, progress: Any, capture: Any) -> None:

@@ -60,7 +60,7 @@ def load_class(plugin: Plugin) -> type[Shortcut]:
         module = _execute(plugin)
     except UsageError:
         raise
-    except Exception as error:  # whatever a stranger's code raises is an error in that code, to be told in one line
+    except (Exception, SystemExit) as error:  # whatever a stranger's code raises is an error in it, told in one line
         raise _fault(plugin, "cannot be imported", error) from error
     found = getattr(module, plugin.class_name, None)
     if not isinstance(found, type) or not issubclass(found, Shortcut):
@@ -89,7 +89,8 @@ def _check_site(plugin: Plugin, site: Site) -> None:
     try:
         # Copies that no longer are leaves, so that a change in place is seen here and not as an error of autograd.
         a, b = x * 1, residual * 1
-        y = shortcut(a, b)
+        y, moved = shortcut(a, b), shortcut(a + 1, b)
+        shortcut(a[:1], b[:1])
     except UsageError:
         raise
     except Exception as error:  # a stranger's code, as above
@@ -102,7 +103,11 @@ def _check_site(plugin: Plugin, site: Site) -> None:
         raise _fault(plugin, f"returns {y.dtype} where the branch has {residual.dtype} at {site}")
     if not (torch.equal(a, given[0]) and torch.equal(b, given[1])):
         raise _fault(plugin, f"changes its input in place at {site}")
-    if not y.requires_grad:
+    if not y.isfinite().all():
+        raise _fault(plugin, f"gives numbers that are not finite at {site}")
+    gradient = torch.autograd.grad(y.sum(), a, allow_unused=True)[0] if y.requires_grad else None
+    reads_input = not torch.equal(y, moved)
+    if not y.requires_grad or (reads_input and (gradient is None or not gradient.any())):
         raise _fault(plugin, f"cuts the gradient at {site}")
 
 

@@ -66,18 +66,21 @@ def train(
     evaluate_every: int = 1,
     start: dict[str, bytes] | None = None,
     after_step: AfterStep | None = None,
+    while_evaluating: AfterStep | None = None,
 ) -> Outcome:
     """Train ``model`` in place and evaluate it after the last epoch.
 
     ``start`` is a state to go on from (``training.state``). ``after_step(progress, capture)`` is called after each
     step and each epoch; ``capture()`` renders the state at that moment (None if it is not finite and so not worth
-    keeping); what it raises ends the training.
+    keeping); what it raises ends the training. ``while_evaluating`` is called the same way after each batch of an
+    evaluation, which may take longer than the time that a signal leaves.
     ``evaluate_every`` is in epochs (0: at the end only). ``engine`` is how a step is carried out; without one the
     device decides (``training.step``). Raises IntegrityError if ``start`` is of another network.
     """
     device = torch.device(device)
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = _Run(model, dataset, data_spec, spec, seed, device, precision, compile, engine)
+    run.while_evaluating = while_evaluating
     if start is not None:
         run.resume(start)
     try:
@@ -121,6 +124,7 @@ class _Run:
             weight_decay=spec.weight_decay,
             fused=device.type == "cuda",
         )
+        self.while_evaluating: AfterStep | None = None
         self.check_every = 1 if device.type == "cpu" else CHECK_EVERY
         self.progress = Progress()
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -215,6 +219,8 @@ class _Run:
                 logits = self.model(images)
                 answers.append(logits.argmax(1))
                 finite &= logits.isfinite().all()
+                if self.while_evaluating:
+                    self.while_evaluating(self.progress, self.capture)
         if not finite.item():
             raise Diverged(f"the network's answers are not finite after step {self.progress.step}")
         classes: NDArray[np.int64] = torch.cat(answers).cpu().numpy()

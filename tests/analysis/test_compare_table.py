@@ -134,6 +134,16 @@ def test_unlike_recipes_are_not_mixed_and_the_difference_is_named() -> None:
     assert caught.value.exit_code == 2
 
 
+def test_one_name_for_two_strategies_is_refused() -> None:
+    def named(experiment: str, bias: int, seed: int) -> ExperimentRecord:
+        run = RunRecord("cifar-resnet-20", "gate", seed, test_accuracy=90.0, built_of=({}, {"bias": bias}))
+        return record(name=experiment, runs=[run])
+
+    merge([named("one", -3, 0), named("two", -3, 1)])
+    with pytest.raises(UsageError, match=r"'gate' in cifar-resnet-20 is not the same in 'one' and in 'two'"):
+        merge([named("one", -3, 0), named("two", 3, 1)])
+
+
 def test_nothing_to_compare_is_a_usage_error() -> None:
     with pytest.raises(UsageError):
         merge([])

@@ -130,13 +130,12 @@ def test_a_crash_is_a_failed_run_and_a_stranger_is_left_over(experiment: Experim
     assert [run.reason for run in record.runs if not run.finished] == ["out of memory"]
 
 
-@pytest.mark.parametrize("sealed", [True, False])
-def test_costs_are_read_and_the_training_time_alone_is_computed(experiment: Experiment, sealed: bool) -> None:
+def test_costs_are_read_and_the_training_time_alone_is_computed(experiment: Experiment) -> None:
     folder = experiment.folder / "cost"
     folder.mkdir(exist_ok=True)
     document = json.loads(report().model_dump_json())
-    (folder / "a.json").write_bytes(render(document) if sealed else json.dumps(document).encode())
-    (folder / "b.json").write_text("{}")
+    (folder / "a.json").write_bytes(render(document))
+    (folder / "b.json").write_text(json.dumps(document))  # its hash taken out, so that it could be edited
     record = read_experiment(experiment)
     row = next(row for row in rows([record]) if (row.network, row.shortcut) == ("cifar-resnet-8", "stride-pad"))
     assert (row.parameters, row.saved_bytes, row.step_ms, row.peak_memory_bytes) == (7, 9, 10.0, None)
@@ -151,7 +150,7 @@ def test_the_training_time_alone_counts_evaluations_of_a_validation_split(tmp_pa
     config = load_config(tmp_path / "small.yaml")
     stored = Experiment.create(tmp_path / "results", config, make_plan(config, {**IDENTITY, "validation": 60}, "fp32"))
     (stored.folder / "cost").mkdir()
-    (stored.folder / "cost" / "a.json").write_text(report().model_dump_json())
+    (stored.folder / "cost" / "a.json").write_bytes(render(json.loads(report().model_dump_json())))
     (cost,) = read_experiment(stored).costs
     # 3 epochs of 4 batches; 60 held-out images after epochs 2 and 3, 50 test images once: 170 in batches of 25
     assert cost.train_seconds == pytest.approx((12 * 10 + 7 * 2) / 1000)

@@ -89,6 +89,20 @@ def test_fault_45_46_a_signal_saves_and_exits(sweep, tmp_path, cache, number, co
     assert checkpoints.exists(rig.experiment.work_folder(rig.plan.runs[0].run_id))
 
 
+def test_fault_46_a_signal_during_an_evaluation_saves_too(sweep, tmp_path, cache):
+    """An evaluation of 797 images by 110 layers, one at a time, outlasts the grace that a signal leaves."""
+    slow = ["networks=[cifar-resnet-110]", "data.train_size=10", "data.test_size=797", "train.batch_size=2",
+            "train.epochs=1000", "run.checkpoint_seconds=3600", "run.evaluate_every=1"]  # fmt: skip
+    running = sweep("--jobs=1", *(f"--set={one}" for one in slow))
+    running.until("progress")
+    time.sleep(3)  # five steps take less, an evaluation more
+    running.process.send_signal(signal.SIGTERM)
+    assert running.end() == 143
+    assert "the others saved" in running.events[-1]["text"]
+    rig = make_rig(tmp_path, cache, YAML, *slow)
+    assert checkpoints.exists(rig.experiment.work_folder(rig.plan.runs[0].run_id))
+
+
 def test_fault_45_a_second_sigint_exits_at_once_with_the_old_checkpoint_whole(sweep, tmp_path, cache):
     running = sweep(*LONG, "--jobs=1")
     running.until("progress")

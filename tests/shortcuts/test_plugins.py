@@ -51,6 +51,8 @@ def test_its_source_is_its_identity(tmp_path):
     ("body", "said"),
     [("return x", "shape"), ("return residual.double() + x.mean()", "float64"), ("return 3", "int"),
      ("return residual.mul_(2)", "in place"), ("return (residual * x.mean()).detach()", "gradient"),
+     ("return residual + x.detach().mean()", "gradient"), ("return residual + x / 0 * 0", "finite"),
+     ("if len(x) == 1: raise ValueError('no single')\n        return residual + x", "no single"),
      ("return undefined", "undefined"), ("raise ValueError('no')", "no")],
 )  # fmt: skip
 def test_one_that_breaks_the_contract_is_named_with_file_and_line(tmp_path, body, said):
@@ -66,6 +68,7 @@ def test_one_that_breaks_the_contract_is_named_with_file_and_line(tmp_path, body
 @pytest.mark.parametrize(
     ("text", "said"),
     [("def f(:\n", ":1"), ("import nothing_of_that_name\nclass Mine: pass\n", "nothing_of_that_name"),
+     ("class Mine: pass\nraise SystemExit(0)\n", ":2"),
      ("class Mine: pass\n", "subclass"), ("class Other: pass\n", "no class 'Mine'")],
 )  # fmt: skip
 def test_one_that_cannot_be_imported_is_named_with_file_and_line(tmp_path, text, said):
