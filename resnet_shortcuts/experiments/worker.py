@@ -139,7 +139,7 @@ class Session:
             evaluate_every=setup["evaluate_every"],
             start=checkpoint.state if checkpoint else None,
             after_step=self._after_step,
-            while_evaluating=self._while_evaluating,
+            while_evaluating=self._stop_if_asked,
         )
         files = {HISTORY: json.dumps(outcome.history, indent=1, allow_nan=False).encode()}
         if outcome.predictions is not None:
@@ -169,13 +169,12 @@ class Session:
         if now - self.told >= _EVENT_SECONDS:
             self.told = now
             self.channel.tell("progress", run_id=self.run_id, step=progress.step, epoch=progress.epoch)
-        if self.stopping or self.pace.due():
+        self._stop_if_asked(progress, capture)
+        if self.pace.due():
             self._save(progress, capture)
-        if self.stopping:
-            raise Stop
 
-    def _while_evaluating(self, progress: Any, capture: Any) -> None:
-        """What a stop saves here is the state after the step before: a resume evaluates again."""
+    def _stop_if_asked(self, progress: Any, capture: Any) -> None:
+        """Save and leave. During an evaluation that is the state after the step before: a resume evaluates again."""
         if self.stopping:
             self._save(progress, capture)
             raise Stop
