@@ -9,6 +9,7 @@ from typing import Any
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.records import in_order, pretty_network
+from resnet_shortcuts.analysis.statistics import Paired
 from resnet_shortcuts.analysis.summary import mean_and_sd
 from resnet_shortcuts.analysis.table import NOTHING, Column, Table
 from resnet_shortcuts.analysis.verdicts import WANTED, Comparison, Failures, Verdicts, rule
@@ -21,13 +22,14 @@ VERDICT_COLUMNS = (
     Column("accuracy_mean", "accuracy, %", "percent"),
     Column("letters", "letters"),
     Column("difference", "difference, points", "points"),
-    Column("interval", "95 % interval, points", "interval"),
+    Column("interval", "95 % interval, unadjusted, points", "interval"),
     Column("p_holm", "p, Holm", "p"),
     Column("p_equal_holm", "p equal, Holm", "p"),
+    Column("interval_90", "90 % interval, unadjusted, points", "interval"),
     Column("sign_flip", "sign-flip p"),
     Column("sign_flip_p", "sign-flip p", "p"),
     Column("correlation", "seeds, correlate", "number"),
-    Column("images_interval", "interval, new images, points", "interval"),
+    Column("images_interval", "95 % interval, new images, unadjusted, points", "interval"),
     Column("detectable", "detectable, points", "percent"),
     Column("detectable_range", "its range, points", "range"),
     Column("seeds_for_0_1", "seeds for, 0.1", "count"),
@@ -41,7 +43,7 @@ VERDICT_COLUMNS = (
 )
 ANSWER = ("network", "shortcut", "verdict", "seeds", "accuracy_mean", "letters", "difference", "interval", "p_holm")
 DETAIL = (
-    "network", "shortcut", "p_equal_holm", "sign_flip", "correlation", "images_interval", "detectable",
+    "network", "shortcut", "p_equal_holm", "interval_90", "sign_flip", "correlation", "images_interval", "detectable",
     "detectable_range", "seeds_for_0_1", "seeds_for_0_2", "seeds_for_0_5", "fisher_p_holm",
 )  # fmt: skip
 DATA = tuple(column.key for column in VERDICT_COLUMNS if column.key != "sign_flip")
@@ -87,7 +89,8 @@ def _comparison_fields(one: Comparison) -> dict[str, Any]:
         "verdict": one.words(),
         "seeds": one.n,
         "difference": _known(test.mean),
-        "interval": None if math.isnan(test.low) else (test.low, test.high),
+        "interval": _interval(test, test.low, test.high),
+        "interval_90": _interval(test, test.low90, test.high90),
         "p_holm": _known(one.p_holm),
         "p_equal_holm": _known(one.p_equal_holm),
         "sign_flip": _flip_words(one),
@@ -100,6 +103,11 @@ def _comparison_fields(one: Comparison) -> dict[str, Any]:
         "fisher_p_holm": one.fisher_holm,
         "footnotes": list(one.footnotes),
     }
+
+
+def _interval(test: Paired, low: float, high: float) -> tuple[float, float] | None:
+    """The interval; None where there is none: under two seeds, or no spread to take one from."""
+    return None if math.isnan(low) or test.constant else (low, high)
 
 
 def _known(value: float) -> float | None:
@@ -141,6 +149,8 @@ def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
     keys = [key for key in DETAIL if key != "network" and any(row.get(key) is not None for row in rows)]
     table = Table("verdicts", VERDICT_COLUMNS, rows).only(keys)
     notes = [
+        f"90 % interval: what 'equal within the margin' rests on, paired t. It lies inside ±{verdicts.margin:g} points "
+        "where both one-sided tests pass at 5 % before Holm; the verdict asks it after Holm (p equal).",
         "Sign-flip p: exact to 14 seeds, then (~) 100,000 seeded flips; 'floor' where so few seeds cannot give a p "
         "under the threshold. New images: two-way crossed random effects (seed x image), unadjusted, 95 %; it does not "
         "change the verdict.",

@@ -106,7 +106,8 @@ def rule(baseline: str, margin: float, family: int) -> str:
     return (
         f"Rule: paired t test over common seeds against {baseline}, two-sided 5 %, Holm over the {family} comparisons "
         f"here; equal within the margin: two one-sided tests against ±{margin:g} points, 5 %, Holm over the same; "
-        f"under {LEAST_SEEDS} common seeds: too few seeds."
+        f"under {LEAST_SEEDS} common seeds: too few seeds. Intervals are of one comparison each, not adjusted for the "
+        "others: one that excludes 0 is no verdict, the p after Holm is."
     )
 
 
@@ -266,6 +267,8 @@ def _footnotes(
 ) -> list[str]:  # fmt: skip
     notes = []
     settled = verdict in (BETTER, WORSE)
+    if verdict in (EQUAL, NOT_SETTLED) and test.p < ALPHA and not test.constant:
+        notes.append("the unadjusted interval excludes 0; after Holm the p is not under 5 %")
     if test.constant:
         notes.append("every seed gave the same difference: t is not defined, the p is the exact sign test's"
                      if test.mean else "identical results at every seed")  # fmt: skip

@@ -1,6 +1,7 @@
 """The verdict's rule, its words, and every kind of poor input that a comparison may meet."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -9,12 +10,15 @@ from scipy import stats
 
 from resnet_shortcuts.analysis.document import answer, comparison_text
 from resnet_shortcuts.analysis.records import ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.report import report_html
+from resnet_shortcuts.analysis.tables import verdict_rows
 from resnet_shortcuts.analysis.verdicts import Comparison, judge
 from resnet_shortcuts.errors import UsageError
 from tests.analysis.made import NET, of_accuracies, whole
 
 BASE = [90.0, 90.4, 89.8, 90.1, 90.3, 89.9, 90.2, 90.0]
 JITTER = [0.03, -0.02, 0.01, -0.03, 0.02, 0.0, -0.01, 0.02]
+INTERVALS = ["95 % interval", "90 % interval", "95 % interval, new images"]
 FORMATS = ["table", "markdown", "csv", "latex", "json"]
 
 
@@ -65,6 +69,57 @@ def test_holm_goes_over_strategies_times_networks() -> None:
     assert "Holm over the 4 comparisons" in comparison_text(verdicts, "markdown")
 
 
+def test_both_intervals_are_scipys_of_one_comparison_and_say_that_they_are_not_adjusted() -> None:
+    spreads = {"x": moved(0.03, 2), "y": moved(0.1, 9), "z": moved(0, 5)}
+    verdicts = judge(of_accuracies({"A": BASE, **spreads}))
+    rows = {row["shortcut"]: row for row in json.loads(comparison_text(verdicts, "json"))["verdicts"]}
+    for name, values in spreads.items():
+        test = stats.ttest_rel(values, BASE)
+        for key, level in (("interval", 0.95), ("interval_90", 0.90)):
+            assert rows[name][key] == pytest.approx(list(test.confidence_interval(level))), (name, key)
+    assert rows["A"]["interval"] is rows["A"]["interval_90"] is None
+
+
+@pytest.mark.parametrize(
+    ("format_", "headings"),
+    [
+        ("table", ["95 % interval", "90 % interval", "new images", "unadjusted"]),
+        ("markdown", [f"| {name}, unadjusted, points |" for name in INTERVALS]),
+        ("latex", [name.replace("%", r"\%").replace(", ", r"\\") + r"\\unadjusted\\points}" for name in INTERVALS]),
+        ("html", [f">{name}, unadjusted, points<" for name in INTERVALS]),
+    ],
+)
+def test_every_interval_is_headed_unadjusted_and_the_rule_says_so(format_: str, headings: list[str]) -> None:
+    verdicts = judge(whole(names=("stride-pad", "max-pad", "avg-pad")))
+    text = report_html(verdicts, drawings=[]) if format_ == "html" else comparison_text(verdicts, format_, width=200)
+    assert all(heading in text for heading in headings), format_
+    assert "not adjusted for the others" in " ".join(text.split())
+
+
+def test_the_90_percent_interval_lies_inside_the_margin_where_both_one_sided_tests_pass() -> None:
+    for spread in (1, 4, 8, 12, 20):
+        one = judge(of_accuracies({"A": BASE, "x": moved(0.05, spread)}))
+        (row,) = [row for row in verdict_rows(one) if row["shortcut"] == "x"]
+        low, high = row["interval_90"]
+        upper = stats.ttest_rel([v - 0.2 for v in moved(0.05, spread)], BASE, alternative="less").pvalue
+        lower = stats.ttest_rel([v + 0.2 for v in moved(0.05, spread)], BASE, alternative="greater").pvalue
+        assert (low > -0.2 and high < 0.2) == (max(upper, lower) < 0.05)
+
+
+def test_an_unadjusted_interval_without_0_beside_not_settled_is_explained() -> None:
+    others = {f"o{i}": moved(0, 40 + i) for i in range(7)}
+    verdicts = judge(of_accuracies({"A": BASE, "x": moved(0.05, 3), **others}))
+    one = verdicts.find(NET, "x")
+    assert one is not None
+    assert one.test.low > 0
+    assert one.p_holm >= 0.05
+    assert one.footnotes[0].startswith("the unadjusted interval excludes 0")
+    assert not any("unadjusted" in note for name in others for note in (verdicts.find(NET, name) or one).footnotes)
+    alone = only(of_accuracies({"A": BASE, "x": moved(0.05, 3)}))
+    assert alone.verdict == "better"
+    assert not any("unadjusted" in note for note in alone.footnotes)
+
+
 def test_only_common_seeds_are_paired() -> None:
     runs = [RunRecord(NET, "A", seed, test_accuracy=90.0 + seed) for seed in (1, 2, 3, 4)]
     runs += [RunRecord(NET, "x", seed, test_accuracy=91.0 + seed + seed % 2) for seed in (3, 4, 5, 1)]
@@ -106,9 +161,12 @@ def test_identical_results_are_equal_and_said_to_be_identical() -> None:
 
 
 def test_the_same_difference_at_every_seed_is_not_a_certainty() -> None:
-    one = only(of_accuracies({"A": BASE[:4], "x": [value + 1 for value in BASE[:4]]}))
+    record = of_accuracies({"A": BASE[:4], "x": [value + 1 for value in BASE[:4]]})
+    one = only(record)
     assert (one.verdict, one.test.p) == ("not settled", 0.125)
     assert "every seed gave the same difference" in one.footnotes[0]
+    (row,) = [row for row in verdict_rows(judge(record)) if row["shortcut"] == "x"]
+    assert row["interval"] is row["interval_90"] is None  # of no width, it would look like one
 
 
 def test_a_strategy_whose_every_run_failed_is_shown_with_its_failures_first() -> None:
