@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_shortcuts.words import counted
+
 DONE = "done"
 DIVERGED = "diverged"
 FAILED = "failed"
@@ -95,12 +97,12 @@ class Regime:
     def length(self) -> str:
         """How long training went on, in words."""
         if self.epochs is not None:
-            return f"{self.epochs:g} epoch" + ("" if self.epochs == 1 else "s")
-        return "unknown length" if self.iterations is None else f"{self.iterations:,} iterations"
+            return counted(self.epochs, "epoch")
+        return "unknown length" if self.iterations is None else counted(self.iterations, "iteration")
 
     def sentence(self, network: str = "") -> str:
         """The regime in words, such as 'ResNet-20, 5,000 images of cifar10, 3 epochs'."""
-        images = "unknown data" if self.train_images is None else f"{self.train_images:,} images"
+        images = "unknown data" if self.train_images is None else counted(self.train_images, "image")
         of = f" of {self.source}" if self.source else ""
         return ", ".join(part for part in (pretty_network(network), images + of, self.length()) if part)
 

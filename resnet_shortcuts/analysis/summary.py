@@ -153,7 +153,8 @@ def _failures(record: ExperimentRecord) -> list[str]:
         bad = [run for run in here if not run.finished]
         reasons = ", ".join(in_order(run.reason or run.status for run in bad))
         count = f"{len(bad)} of {len(here)}"
-        lines.append(f"{shortcut} on {network} fails {count} ({reasons}); its mean is over the others.")
+        mean = "it has no mean" if len(bad) == len(here) else "its mean is over the others"
+        lines.append(f"{shortcut} on {network} fails {count} ({reasons}); {mean}.")
     return lines
 
 

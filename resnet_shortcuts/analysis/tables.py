@@ -13,6 +13,7 @@ from resnet_shortcuts.analysis.statistics import Paired
 from resnet_shortcuts.analysis.summary import mean_and_sd
 from resnet_shortcuts.analysis.table import NOTHING, Column, Table
 from resnet_shortcuts.analysis.verdicts import WANTED, Comparison, Failures, Verdicts, rule
+from resnet_shortcuts.words import counted
 
 VERDICT_COLUMNS = (
     Column("network", "network", label=True),
@@ -149,8 +150,9 @@ def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
     keys = [key for key in DETAIL if key != "network" and any(row.get(key) is not None for row in rows)]
     table = Table("verdicts", VERDICT_COLUMNS, rows).only(keys)
     notes = [
-        f"90 % interval: what 'equal within the margin' rests on, paired t. It lies inside ±{verdicts.margin:g} points "
-        "where both one-sided tests pass at 5 % before Holm; the verdict asks it after Holm (p equal).",
+        "90 % interval: what 'equal within the margin' rests on, paired t. It lies inside "
+        f"±{counted(verdicts.margin, 'point')} where both one-sided tests pass at 5 % before Holm; the verdict asks it "
+        "after Holm (p equal).",
         "Sign-flip p: exact to 14 seeds, then (~) 100,000 seeded flips; 'floor' where so few seeds cannot give a p "
         "under the threshold. New images: two-way crossed random effects (seed x image), unadjusted, 95 %; it does not "
         "change the verdict.",

@@ -15,6 +15,7 @@ from resnet_shortcuts.analysis.records import ExperimentRecord, RunRecord, in_or
 from resnet_shortcuts.analysis.statistics import ALPHA, Paired
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.names import did_you_mean
+from resnet_shortcuts.words import counted
 
 BETTER, WORSE, EQUAL = "better", "worse", "equal within the margin"
 NOT_SETTLED, TOO_FEW = "not settled", "too few seeds"
@@ -103,9 +104,10 @@ class Verdicts:
 
 def rule(baseline: str, margin: float, family: int) -> str:
     """The rule of the verdict, to be printed with it."""
+    over = f"the {counted(family, 'comparison')} here" if family else "all comparisons (none here could be tested)"
     return (
-        f"Rule: paired t test over common seeds against {baseline}, two-sided 5 %, Holm over the {family} comparisons "
-        f"here; equal within the margin: two one-sided tests against ±{margin:g} points, 5 %, Holm over the same; "
+        f"Rule: paired t test over common seeds against {baseline}, two-sided 5 %, Holm over {over}; "
+        f"equal within the margin: two one-sided tests against ±{counted(margin, 'point')}, 5 %, Holm over the same; "
         f"under {LEAST_SEEDS} common seeds: too few seeds. Intervals are of one comparison each, not adjusted for the "
         "others: one that excludes 0 is no verdict, the p after Holm is."
     )

@@ -74,8 +74,3 @@ def as_text(renderable: Any, *, to_screen: bool, piped_width: int = 100) -> str:
     stream = io.StringIO()
     Console(file=stream, width=width, force_terminal=terminal).print(renderable)
     return stream.getvalue()
-
-
-def counted(number: int, what: str) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -6,8 +6,9 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Output, Override, Results
-from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, as_text, chosen_format, counted, deliver, say
+from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, as_text, chosen_format, deliver, say
 from resnet_shortcuts.cli.progress import duration
+from resnet_shortcuts.words import counted, side_by_side
 
 
 @app.command()
@@ -56,7 +57,7 @@ def plan(
         return
     say(
         f"{study.config.name}: {study.train_images:,} training and {study.test_images:,} test images, "
-        f"{study.steps:,} steps a run, {study.precision} on {study.device}, {estimates.jobs} runs side by side"
+        f"{counted(study.steps, 'step')} a run, {study.precision} on {study.device}, {side_by_side(estimates.jobs)}"
     )
     deliver(_table(rows, to_screen=output is None), output)
     to_do = sum(row["runs_to_do"] for row in rows)

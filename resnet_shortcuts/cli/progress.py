@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from resnet_shortcuts.cli.output import say
+from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
     from resnet_shortcuts.experiments.runner import Event
@@ -73,7 +74,7 @@ class SweepProgress:
     def _text(self) -> str:
         left = self.seconds_left()
         ending = "" if left is None else f", about {duration(left)} left"
-        lines = [f"{self.finished} of {self.total} runs done{ending}"]
+        lines = [f"{self.finished} of {counted(self.total, 'run')} done{ending}"]
         lines += [f"  {label}: step {step} of {self.steps}" for label, step in self.running.values()]
         return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from resnet_shortcuts.cli.compare import find_experiments
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Output, Results
 from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, chosen_format, deliver, say
 from resnet_shortcuts.errors import Exit, UsageError
+from resnet_shortcuts.words import counted
 
 
 @app.command()
@@ -53,11 +54,11 @@ def _prune(experiment: Any, yes: bool) -> int:
             raise UsageError("--prune asks before it removes", "no terminal to ask on", "add --yes")
         for folder in folders:
             say(str(folder))
-        if not typer.confirm(f"Remove {len(folders)} unfinished runs?", err=True):
+        if not typer.confirm(f"Remove {counted(len(folders), 'unfinished run')}?", err=True):
             say("nothing was removed")
             return Exit.OK
     removed = prune(experiment)
-    say(f"removed {len(removed)} unfinished runs of {experiment.name}; finished ones were not touched")
+    say(f"removed {counted(len(removed), 'unfinished run')} of {experiment.name}; finished ones were not touched")
     return Exit.OK
 
 
@@ -81,4 +82,4 @@ def _table(rows: list[dict[str, Any]]) -> str:
     ]
     counts = Counter(row["state"] for row in rows)
     ending = ", ".join(f"{number} {state}" for state, number in counts.items())
-    return "\n".join([*(line.rstrip() for line in lines), "", f"{len(rows)} runs: {ending}"])
+    return "\n".join([*(line.rstrip() for line in lines), "", f"{counted(len(rows), 'run')}: {ending}"])

@@ -6,9 +6,10 @@ import typer
 
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Override, Results
-from resnet_shortcuts.cli.output import counted, deliver, say
+from resnet_shortcuts.cli.output import deliver, say
 from resnet_shortcuts.cli.progress import StageProgress, SweepProgress, duration
 from resnet_shortcuts.errors import Exit, IntegrityError
+from resnet_shortcuts.words import counted, side_by_side
 
 if TYPE_CHECKING:
     from resnet_shortcuts.experiments.runner import Summary
@@ -45,23 +46,23 @@ def train(
         study = open_study(loaded, data_root, StageProgress())
     if study.warning:
         say(f"warning: {study.warning}")
-    side_by_side = jobs_of(study, jobs)
+    at_once = jobs_of(study, jobs)
     stored = Experiment(results, loaded.name)
     to_do = [run for run in study.plan.runs if not stored.intact(run.run_id)]
     if to_do:
         check_networks(study)
     experiment = Experiment.create(results, rerunnable(loaded, data_root), study.plan)
     say(
-        f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side} side by side, "
+        f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side(at_once)}, "
         f"{study.precision} on {study.device}"
     )
-    with SweepProgress(study.steps, side_by_side) as progress:
+    with SweepProgress(study.steps, at_once) as progress:
         summary = run_plan(
             study.plan,
             loaded,
             study.folder,
             experiment,
-            jobs=side_by_side,
+            jobs=at_once,
             device=study.device,
             progress=progress,
             wait=wait,

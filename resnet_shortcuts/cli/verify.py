@@ -46,7 +46,8 @@ def verify(
             f"error: {row['strategy']}: {row['property']} on {row['on']}: measured {_text(row['measured'])}, "
             f"declared {_text(row['declared'])}: one of the two is wrong"
         )
-    say(f"{len(rows)} properties measured, {sum(row['ok'] is True for row in rows)} as declared, {len(broken)} broken")
+    properties = "1 property" if len(rows) == 1 else f"{len(rows)} properties"
+    say(f"{properties} measured, {sum(row['ok'] is True for row in rows)} as declared, {len(broken)} broken")
     return Exit.RUN_FAILED if broken else Exit.OK
 
 

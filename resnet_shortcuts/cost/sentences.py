@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from resnet_shortcuts.cost.spec import CostReport, CostRow, Memory, Race
+from resnet_shortcuts.words import counted
 
 
 def sentences(report: CostReport) -> list[str]:
@@ -22,7 +23,7 @@ def sentences(report: CostReport) -> list[str]:
 def how_measured(report: CostReport) -> list[str]:
     """A sentence for each network that was timed: rounds, why measuring stopped, the A/A noise, and on what."""
     request, facts = report.request, report.environment
-    threads = "1 thread" if request.threads == 1 else f"{request.threads} threads"
+    threads = counted(request.threads, "thread")
     where = [facts.get("device"), threads if request.device_type == "cpu" else None, request.precision]
     where += [f"batch {request.batch_size}", f"torch {facts['torch']}" if facts.get("torch") else None]
     reasons = {
@@ -32,8 +33,7 @@ def how_measured(report: CostReport) -> list[str]:
     }
     told = []
     for race in report.races:
-        steps = "1 step" if race.steps_per_turn == 1 else f"{race.steps_per_turn} steps"
-        rounds = "1 round" if race.rounds == 1 else f"{race.rounds} rounds"
+        steps, rounds = counted(race.steps_per_turn, "step"), counted(race.rounds, "round")
         noise = "too few for an interval of the A/A control"
         if race.noise is not None:
             noise = f"the ratio of {race.baseline} to itself is 1 within {race.noise * 100:.1f} %"

@@ -12,6 +12,7 @@ from resnet_shortcuts.data.dataset import Dataset, Split
 from resnet_shortcuts.data.spec import DataSpec, steps_per_epoch
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.streams import numpy_stream
+from resnet_shortcuts.words import counted
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _ON_DEVICE = 8 * 2**30
@@ -70,7 +71,9 @@ class TrainBatches:
         self.device, self.resolution = torch.device(device), dataset.resolution
         self.augment = frozenset(spec.augment)
         if batch_size > len(self.split) or len(self.split) < 2:
-            raise UsageError(f"train.batch_size {batch_size}", f"{len(self.split)} training images", "make it smaller")
+            raise UsageError(
+                f"train.batch_size {batch_size}", counted(len(self.split), "training image"), "make it smaller"
+            )
         self._images = _on(self.device, self.split.images)
         self._normalize = Normalize(dataset, spec.normalize, self.device)
 

@@ -97,7 +97,9 @@ def _seeds(value: Any) -> Any:
     if problems:
         told, untold = problems[:MAX_TOLD], len(problems) - MAX_TOLD
         if untold > 0:
-            told.append({"what": f"seeds: {untold:,} more are wrong", "todo": allowed, "at": ()})
+            told.append(
+                {"what": f"seeds: {untold:,} more {'is' if untold == 1 else 'are'} wrong", "todo": allowed, "at": ()}
+            )
         raise PydanticCustomError("rsc", "{what}", {**told[0], "more": told[1:]})
     return tuple(value)
 

@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from resnet_shortcuts.words import counted
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -55,7 +57,7 @@ def _versions() -> list[dict[str, Any]]:
 def _processor() -> list[dict[str, Any]]:
     from resnet_shortcuts import machine
 
-    rows = [_row("processor", f"{machine.cpu_model()}, {machine.cores()} cores for this process")]
+    rows = [_row("processor", f"{machine.cpu_model()}, {counted(machine.cores(), 'core')} for this process")]
     bf16 = machine.bf16_supported("cpu")
     rows.append(
         _row(

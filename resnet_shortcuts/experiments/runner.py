@@ -19,6 +19,7 @@ from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.processes import Worker
 from resnet_shortcuts.experiments.store import LOCK, Experiment
 from resnet_shortcuts.experiments.worker import note_failure
+from resnet_shortcuts.words import counted
 
 _LOOK_SECONDS = 0.2  # how often signals and other processes' runs are looked at while no event comes
 _GRACE_SECONDS = 6.0  # what workers get to save a checkpoint; then they are killed, well within 10 s
@@ -217,7 +218,8 @@ class _Sweep:
                 self.elsewhere.remove(run)
                 self.queue.append(run)
         if self.elsewhere and not self.wait and not self.queue and not any(worker.run for worker in self.workers):
-            what = f"{len(self.elsewhere)} runs are being trained by another process"
+            verb = "is" if len(self.elsewhere) == 1 else "are"
+            what = f"{counted(len(self.elsewhere), 'run')} {verb} being trained by another process"
             raise BusyError(what, str(self.experiment.folder), "try again later, or leave --no-wait out")
 
     def _finished_elsewhere(self, run: PlannedRun) -> None:

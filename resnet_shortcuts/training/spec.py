@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from resnet_shortcuts.words import counted
+
 Count = Annotated[int, Field(strict=True, ge=1, le=2**53)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Milestone = Annotated[int, Field(strict=True)] | Real
@@ -131,10 +133,10 @@ def schedule_problem(spec: TrainSpec, total: int) -> str | None:
     schedule = spec.schedule
     for milestone in schedule.milestones if schedule.kind == "step" else ():
         if isinstance(milestone, int) and milestone >= total:
-            return f"schedule.milestones holds {milestone}, not before the end of the run ({total} steps)"
+            return f"schedule.milestones holds {milestone}, not before the end of the run ({counted(total, 'step')})"
     if schedule.warmup_iterations >= total:
         share = "the whole run" if schedule.warmup_iterations == total else "more than the run"
-        return f"schedule.warmup_iterations {schedule.warmup_iterations} is {share} ({total} steps)"
+        return f"schedule.warmup_iterations {schedule.warmup_iterations} is {share} ({counted(total, 'step')})"
     return None
 
 

@@ -19,6 +19,7 @@ from resnet_shortcuts.data.sources.archive import read_members
 from resnet_shortcuts.data.sources.download import Archive
 from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.errors import DataError, UsageError
+from resnet_shortcuts.words import counted
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -188,7 +189,7 @@ def _from_pickled(data: bytes, name: str, path: Path) -> tuple[Images, Labels]:
 
 def _from_binary(data: bytes, name: str, path: Path) -> tuple[Images, Labels]:
     if len(data) != IMAGES_A_BATCH * _RECORD:
-        raise DataError(f"{len(data):,} bytes instead of {IMAGES_A_BATCH * _RECORD:,}", str(path), _AGAIN)
+        raise DataError(f"{counted(len(data), 'byte')} instead of {IMAGES_A_BATCH * _RECORD:,}", str(path), _AGAIN)
     records = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
     planes = records[:, 1:].reshape(-1, 3, 32, 32)
     return _checked(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64), path)
@@ -196,7 +197,7 @@ def _from_binary(data: bytes, name: str, path: Path) -> tuple[Images, Labels]:
 
 def _checked(images: Images, labels: Labels, path: Path) -> tuple[Images, Labels]:
     if len(labels) != IMAGES_A_BATCH:
-        raise DataError(f"{len(labels):,} images instead of {IMAGES_A_BATCH:,}", str(path), _AGAIN)
+        raise DataError(f"{counted(len(labels), 'image')} instead of {IMAGES_A_BATCH:,}", str(path), _AGAIN)
     if labels.min() < 0 or labels.max() >= len(CLASSES):
         raise DataError(f"label {labels[(labels < 0) | (labels > 9)][0]} out of range 0..9", str(path), _AGAIN)
     return images, labels

@@ -1,0 +1,12 @@
+"""English that messages share."""
+
+
+def counted(number: float, what: str) -> str:
+    """``1 run``, ``2 runs``, ``0.5 points``; thousands with commas."""
+    shown = f"{int(number):,}" if number == int(number) else f"{number:g}"
+    return f"{shown} {what}" + ("" if number == 1 else "s")
+
+
+def side_by_side(number: int, what: str = "run") -> str:
+    """How many go at a time: ``one run at a time``, ``2 runs side by side``."""
+    return f"one {what} at a time" if number == 1 else f"{number:,} {what}s side by side"
