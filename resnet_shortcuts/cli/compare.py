@@ -10,6 +10,7 @@ from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
 from resnet_shortcuts.errors import Exit, UsageError
+from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
     from resnet_shortcuts.analysis.claims import Claim
@@ -37,10 +38,13 @@ def compare(
     debug: Debug = False,
 ) -> int:
     """Compare strategies: accuracy over seeds, which differences are real, and what each strategy costs."""
-    from resnet_shortcuts.analysis.render import EXTENSIONS
+    from resnet_shortcuts.analysis.render import EXTENSIONS, FORMATS
     from resnet_shortcuts.cli.tables import comparison_as
 
     chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    if claims and chosen == "csv":
+        known = ", ".join(name for name in FORMATS if name != "csv")
+        raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
     verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
     said = judge_claims_of(verdicts) if claims else []
     deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=said), output)
@@ -80,7 +84,7 @@ def report(
     folder = target.parent / f"{target.stem}-figures"
     for name, content in figure_files(drawings):
         write_file(folder / name, content)
-    say(f"wrote {target} and {len(drawings)} figures in {folder}")
+    say(f"wrote {target} and {counted(len(drawings), 'figure')} in {folder}")
     if open_:
         import webbrowser
 

@@ -32,6 +32,12 @@ def test_training_ends_with_the_table_and_leaves_tables_beside_the_runs(trained)
     assert len(list((folder / "runs").iterdir())) == 4
 
 
+def test_train_and_plan_say_how_many_go_side_by_side(trained):
+    assert "4 runs, 4 to train, one run at a time" in trained.first.stderr
+    assert "one run at a time" in trained("plan", "--config", "tiny.yaml").stderr
+    assert "2 runs side by side" in trained("plan", "--config", "tiny.yaml", "--set", "run.jobs=2").stderr
+
+
 def test_the_tables_accuracies_are_those_of_the_stored_predictions(trained):
     document = compared(trained)
     assert (document["schema"], document["kind"]) == (1, "compare")
@@ -71,6 +77,16 @@ def test_plan_tells_what_is_done_and_trains_nothing(trained):
     assert [(row["runs_done"], row["runs_to_do"]) for row in rows] == [(2, 1), (2, 1)]
     assert all(row["seconds"] > 0 for row in rows)
     assert len(list((trained.folder / "results" / "tiny" / "runs").iterdir())) == 4
+
+
+@pytest.mark.parametrize("arguments", [("--format", "csv"), ("-o", "table.csv")])
+def test_claims_do_not_vanish_in_a_csv(trained, arguments):
+    done = trained("compare", "--claims", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: CSV is one table and cannot hold the claims: --claims: ")
+    assert "json" in line
+    assert not (trained.folder / "table.csv").exists()
 
 
 def test_an_alias_and_its_name_are_one_run(trained):
