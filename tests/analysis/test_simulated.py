@@ -1,4 +1,9 @@
-"""Experiments with a known truth: false alarms of the family, power, coverage. Thinned unless RSC_TORTURE is set."""
+"""Experiments with a known truth: false alarms of the family, power, coverage. Thinned unless RSC_TORTURE is set.
+
+False alarms are bounded by the 95 % quantile of the binomial distribution at 5 %: 116 of 2,000, 12 of 150. A procedure
+whose true rate is 5 % sharp would break it in one of twenty such tests; one whose rate is lower, as Holm's is wherever
+comparisons share a baseline, hardly ever. Seeds are fixed, so here each of them passes always or never.
+"""
 
 import os
 from collections.abc import Callable
@@ -14,6 +19,7 @@ from tests.analysis.made import NET, of_accuracies
 Note = Callable[[str, object], None]
 FULL = bool(os.environ.get("RSC_TORTURE"))
 EXPERIMENTS = 2000 if FULL else 150
+MOST_ALARMS = stats.binom.ppf(0.95, EXPERIMENTS, 0.05)
 STRATEGIES = [f"s{i}" for i in range(8)]
 pytestmark = pytest.mark.slow
 
@@ -39,7 +45,7 @@ def test_false_alarms_of_the_family_stay_under_5_percent(seeds: int, real: int, 
     for _ in range(EXPERIMENTS):
         verdicts = simulate(stream, effects, seeds)
         alarms += any(verdicts[name] in ("better", "worse") for name in STRATEGIES[real:])
-    assert alarms <= stats.binom.ppf(0.999, EXPERIMENTS, 0.05)
+    assert alarms <= MOST_ALARMS
 
 
 def test_equal_within_the_margin_is_seldom_said_of_what_is_not(record_property: Note) -> None:
@@ -50,7 +56,7 @@ def test_equal_within_the_margin_is_seldom_said_of_what_is_not(record_property: 
     for _ in range(EXPERIMENTS):
         wrong += "equal within the margin" in simulate(stream, effects, 10).values()
     # eight one-sided tests that share a baseline, each adjusted: the family's error stays under 5 %
-    assert wrong <= stats.binom.ppf(0.999, EXPERIMENTS, 0.05)
+    assert wrong <= MOST_ALARMS
 
 
 @pytest.mark.parametrize(("seeds", "difference"), [(5, 0.7), (10, 0.33), (20, 0.2), (20, 0.15)])
@@ -106,4 +112,4 @@ def test_letters_give_no_false_difference_in_more_than_5_percent(record_property
         accuracies = {name: list(90 + 0.16 * stream.normal(size=6)) for name in ["A", *STRATEGIES]}
         verdicts = judge(of_accuracies(accuracies), "A")
         alarms += len({verdicts.letters[NET, name] for name in accuracies}) > 1
-    assert alarms <= stats.binom.ppf(0.999, EXPERIMENTS, 0.05)
+    assert alarms <= MOST_ALARMS
