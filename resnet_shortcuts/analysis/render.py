@@ -177,13 +177,15 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "±": r"$\pm$", "×": r"$\times$",
     "<": "$<$", ">": "$>$", "≥": r"$\ge$", "≤": r"$\le$", "…": r"\ldots{}", "’": "'", "²": "$^2$",
 }  # fmt: skip
+_PAGE = 86  # characters of footnotesize that a line of LaTeX's `article` holds, space between columns included
 _LAST_LETTER = "\u024f"  # pdflatex's fonts know Latin letters; what lies beyond would stop it
 
 
 def latex(tables: Sequence[Table]) -> str:
     """Tables with booktabs rules, ready for ``\\input``; the notes follow each as footnotes in its float.
 
-    Tables of sentences become lists: no float could hold them.
+    A table wider than a page is split, its first columns repeated. Tables of sentences become lists: no float could
+    hold them.
     """
     head = "% needs \\usepackage{booktabs}\n"
     return head + "\n".join(_one_latex(table) for table in tables)
@@ -192,17 +194,25 @@ def latex(tables: Sequence[Table]) -> str:
 def _one_latex(table: Table) -> str:
     if table.prose:
         return _latex_list(table)
-    spec = "".join("r" if column.numeric else "l" for column in table.columns)
     lines = [r"\begin{table}", r"\centering", r"\footnotesize", r"\setlength{\tabcolsep}{3.5pt}"]
     if table.title:
         lines.append(rf"\caption{{{_tex(table.title)}}}")
-    lines += [rf"\begin{{tabular}}{{{spec}}}", r"\toprule"]
-    lines += [" & ".join(_tex_heading(column) for column in table.columns) + r" \\", r"\midrule"]
-    lines += [" & ".join(_tex(cell) for cell in row) + r" \\" for row in table.texts()]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    cells = table.texts()
+    for place, part in enumerate(_parts(table, cells, _PAGE)):
+        lines += [r"\par\medskip"] * (place > 0) + _tabular(
+            [table.columns[i] for i in part], [[row[i] for i in part] for row in cells]
+        )
     if table.notes:
         lines += [r"\par\smallskip\footnotesize", *(rf"{_tex(note)}\par" for note in table.notes)]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _tabular(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
+    spec = "".join("r" if column.numeric else "l" for column in columns)
+    lines = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule"]
+    lines += [" & ".join(_tex_heading(column) for column in columns) + r" \\", r"\midrule"]
+    lines += [" & ".join(_tex(cell) for cell in row) + r" \\" for row in rows]
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
 def _latex_list(table: Table) -> str:

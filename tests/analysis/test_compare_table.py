@@ -3,21 +3,25 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resnet_shortcuts.analysis.document import sections
 from resnet_shortcuts.analysis.merge import merge
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.analysis.render import csv_text, json_text, latex, markdown, terminal
 from resnet_shortcuts.analysis.summary import compare_table, rows, terminal_view
 from resnet_shortcuts.analysis.table import Column, Table
+from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.errors import UsageError
-from tests.analysis.made import of_accuracies
+from tests.analysis.made import of_accuracies, whole
 
 unhurried = settings(deadline=None, max_examples=60)  # the machine is shared
 
@@ -195,3 +199,25 @@ def test_latex_holds_no_mark_that_stops_tex_and_no_dash_made_of_an_option() -> N
     assert r"50 \% of my\_net, x $\ge$ 2, ?: run -{}-all \& \{go\}" in text
     assert r"\shortstack[l]{what\\points}" in text
     assert max(text) < "\u0250"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_no_latex_table_runs_over_the_edge_of_the_page(tmp_path: Path) -> None:
+    verdicts = judge(whole(names=("stride-pad", "stride-duplicate", "projection-all"), seeds=3))
+    body = latex(sections(verdicts))
+    page = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + body + "\n\\end{document}\n"
+    (tmp_path / "page.tex").write_text(page)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
+
+
+def test_a_wide_latex_table_is_split_and_loses_nothing() -> None:
+    table = Table("t", [Column("a", "name", label=True), *(Column(f"c{i}", f"column {i}") for i in range(9))],
+                  [{"a": "row", **{f"c{i}": f"value number {i}" for i in range(9)}}])  # fmt: skip
+    text = latex([table])
+    assert text.count(r"\begin{tabular}") == text.count("row & ") > 1
+    assert text.count(r"\begin{table}") == 1
+    assert all(f"value number {i}" in text and f"column {i}" in text for i in range(9))
+    assert max(len(line) for line in text.splitlines() if line.startswith("row & ")) < 100
