@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
 from resnet_shortcuts.names import did_you_mean
+
+ELSEWHERE = 100
+"""Columns of a table that goes into a file or a pipe."""
 
 TABLE_OR_JSON = {".json": "json", ".txt": "table"}
 """The extensions of commands that know these two formats."""
@@ -65,12 +69,16 @@ def deliver(text: str, output: Path | None) -> None:
     say(f"wrote {output}")
 
 
-def as_text(renderable: Any, *, to_screen: bool, piped_width: int = 100) -> str:
-    """What Rich draws, as wide as the terminal, or ``piped_width`` columns and plain where it goes elsewhere."""
+def columns(to_screen: bool) -> int:
+    """How wide tables may be: COLUMNS where it is set, else as the terminal is; 100 where they go elsewhere."""
+    return max(20, shutil.get_terminal_size((ELSEWHERE, 24)).columns) if to_screen else ELSEWHERE
+
+
+def as_text(renderable: Any, *, to_screen: bool) -> str:
+    """What Rich draws, as wide as it may be; plain where it does not go to a terminal."""
     from rich.console import Console
 
     terminal = to_screen and sys.stdout.isatty()
-    width = os.get_terminal_size().columns if terminal else piped_width
     stream = io.StringIO()
-    Console(file=stream, width=width, force_terminal=terminal).print(renderable)
+    Console(file=stream, width=columns(to_screen), force_terminal=terminal).print(renderable)
     return stream.getvalue()

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from resnet_shortcuts.cli.output import say
+from resnet_shortcuts.cli.output import columns, say
 
 if TYPE_CHECKING:
     from resnet_shortcuts.analysis.claims import Claim
     from resnet_shortcuts.analysis.table import Table
     from resnet_shortcuts.analysis.verdicts import Verdicts
 
-PIPED_WIDTH = 100
 FIGURE_FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
 
@@ -69,7 +68,7 @@ def _screen(to_screen: bool) -> dict[str, Any]:
     terminal = to_screen and sys.stdout.isatty()
     knows_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     return {
-        "width": os.get_terminal_size().columns if terminal else PIPED_WIDTH,
+        "width": columns(to_screen),
         "color": terminal and "NO_COLOR" not in os.environ,
         "unicode": knows_unicode or not to_screen,
     }

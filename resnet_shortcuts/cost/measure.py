@@ -173,6 +173,6 @@ def _weak(request: CostRequest, held: Race) -> Iterator[str]:
         yield f"{held.network}: the budget ended after {held.rounds} of at least {request.min_rounds} rounds: {remedy}"
     elif held.noise is not None and held.noise > request.target:
         yield (
-            f"{held.network}: two timings of {held.baseline} may differ by {held.noise:.1%}, "
+            f"{held.network}: two timings of {held.baseline} may differ by {held.noise * 100:.1f} %, "
             f"and no smaller difference counts: leave the machine alone and {remedy}"
         )

@@ -79,6 +79,16 @@ def test_plan_tells_what_is_done_and_trains_nothing(trained):
     assert len(list((trained.folder / "results" / "tiny" / "runs").iterdir())) == 4
 
 
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_tables_are_as_wide_as_columns_says(trained, width):
+    done = trained("compare", COLUMNS=str(width))
+    assert done.returncode == 0, done.stderr
+    lengths = [len(line) for line in done.stdout.splitlines() if not line.lstrip().startswith("rsc ")]
+    assert width / 2 < max(lengths) <= width
+    wide = [len(line) for line in trained("compare", COLUMNS="").stdout.splitlines()]
+    assert 80 < max(wide) <= 100
+
+
 @pytest.mark.parametrize("arguments", [("--format", "csv"), ("-o", "table.csv")])
 def test_claims_do_not_vanish_in_a_csv(trained, arguments):
     done = trained("compare", "--claims", *arguments)
