@@ -42,7 +42,7 @@ VERDICT_COLUMNS = (
     Column("fisher_p_holm", "failures, p, Holm", "p"),
     Column("footnotes", "footnotes"),
 )
-ANSWER = ("network", "shortcut", "verdict", "seeds", "accuracy_mean", "letters", "difference", "interval", "p_holm")
+ANSWER = ("network", "shortcut", "verdict", "difference", "interval", "p_holm", "seeds", "accuracy_mean", "letters")
 DETAIL = (
     "network", "shortcut", "p_equal_holm", "interval_90", "sign_flip", "correlation", "images_interval", "detectable",
     "detectable_range", "seeds_for_0_1", "seeds_for_0_2", "seeds_for_0_5", "fisher_p_holm",
