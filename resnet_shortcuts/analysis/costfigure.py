@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from resnet_shortcuts.analysis import statistics
-from resnet_shortcuts.analysis.drawing import FAINT, Drawing, canvas, legend, looks, pareto, room
+from resnet_shortcuts.analysis.drawing import FAINT, PANEL, Drawing, canvas, legend, looks, pareto, room
 from resnet_shortcuts.analysis.records import ExperimentRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.summary import Row, rows_of
 
@@ -37,7 +37,7 @@ def cost_figure(record: ExperimentRecord, cost: str | None = None) -> Drawing | 
     style = looks(row.shortcut for row in rows)
     label, _ = COSTS[chosen]
     right = 0.55 + room([*style, "Pareto front"])
-    with canvas((3.7, 2.7), min(2, len(networks)), panels=len(networks), right=right) as (figure, axes):
+    with canvas((PANEL, 2.7), min(2, len(networks)), panels=len(networks), right=right) as (figure, axes):
         for axis, network in zip(axes, networks, strict=True):
             _panel(axis, _points(rows, network, chosen), chosen, style)
             axis.set_title(pretty_network(network))
@@ -69,8 +69,9 @@ def _panel(axis: Axes, rows: Sequence[Row], cost: str, style: dict[str, dict[str
     axis.set_xlabel(label)
     axis.set_ylabel("accuracy, %; 95 %, unadjusted")
     axis.margins(0.08)
-    axis.ticklabel_format(useOffset=False, style="plain")
-    axis.locator_params(axis="x", nbins=5)
+    axis.ticklabel_format(axis="y", useOffset=False, style="plain")
+    axis.locator_params(axis="x", nbins=4)
+    axis.xaxis.set_major_formatter("{x:,.10g}")
 
 
 def kind(style: dict[str, dict[str, str]], row: Row) -> dict[str, Any]:

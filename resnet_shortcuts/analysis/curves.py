@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_shortcuts.analysis.drawing import Drawing, canvas, legend, looks, room
+from resnet_shortcuts.analysis.drawing import PANEL, Drawing, canvas, legend, looks, room
 from resnet_shortcuts.analysis.records import ExperimentRecord, RunRecord, in_order, pretty_network
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _figure(record: ExperimentRecord, network: str, runs: Sequence[RunRecord]) -
     style = looks(in_order(run.shortcut for run in record.runs))
     ends = []
     right = 0.55 + room(names)
-    with canvas((3.9, 2.8), 2, right=right) as (figure, axes):
+    with canvas((PANEL, 2.7), 2, right=right) as (figure, axes):
         for axis, (key, label) in zip(axes, PANELS.items(), strict=True):
             for name in names:
                 found = _curve([run for run in runs if run.shortcut == name], key)
@@ -44,6 +44,7 @@ def _figure(record: ExperimentRecord, network: str, runs: Sequence[RunRecord]) -
                 if key == "test_accuracy":
                     ends.append(f"{name} ends at {found[1][-1]:.2f} %")
             axis.set_xlabel("epoch")
+            axis.set_xlim(*_epochs(runs))
             axis.locator_params(axis="x", integer=True)
             axis.set_ylabel(label)
         legend(figure, axes[0], right)
@@ -51,6 +52,14 @@ def _figure(record: ExperimentRecord, network: str, runs: Sequence[RunRecord]) -
     words = "Training loss and test accuracy by epoch, mean over seeds, bands of one standard deviation. "
     words += f"{', '.join(ends)}."
     return Drawing(f"curves-{network}", f"Training and test curves: {where}", words, figure)
+
+
+def _epochs(runs: Sequence[RunRecord]) -> tuple[float, float]:
+    """From the first to the last epoch of any run, with a little air: the same for every panel."""
+    epochs = [float(entry["epoch"]) for run in runs for entry in run.history if entry.get("epoch") is not None]
+    first, last = min(epochs, default=0.0), max(epochs, default=1.0)
+    air = 0.05 * (last - first) or 0.5
+    return first - air, last + air
 
 
 def _curve(

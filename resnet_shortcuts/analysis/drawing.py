@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
 Format = Literal["svg", "png", "pdf"]
@@ -23,7 +24,8 @@ COLOURS = ("#1F7FC0", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p", "d")
 INK = "#101214"  # text and axes; a page replaces it by its own text colour
 FAINT = "#8a8f96"
-_ABOVE, _BELOW = 0.42, 0.62  # inches over and under each panel
+PANEL = 3.1  # inches wide; with its labels it is as wide as a phone, or nearly
+_ABOVE, _BELOW = 0.42, 0.75  # inches over and under each panel
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "resnet-shortcuts",
@@ -65,16 +67,34 @@ class Drawing:
         """The figure as a file on white: SVG, PNG (160 dots an inch) or PDF. The same figure gives the same bytes."""
         return self._bytes(format_, "white")
 
-    def inline_svg(self) -> str:
-        """The figure as an SVG element for a page: transparent, inked in the page's text colour, ids of its own."""
-        text = self._bytes("svg", "none").decode()
-        text = text[text.index("<svg") :].replace(INK, "currentColor")
-        text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    def inline_svgs(self) -> list[str]:
+        """The figure for a page, transparent, inked in its text colour, ids of its own: an SVG element a panel.
+
+        The legend, where there is one, comes last. A page lays them side by side, a phone one under the other.
+        """
+        text = self._bytes("svg", "none").decode().replace(INK, "currentColor")
         text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{self.name}-", text)
         text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)  # hundredths of a point are finer than any screen
-        width = self.figure.get_size_inches()[0] * 96
-        text = re.sub(r' height="[^"]*pt"', "", text, count=1)
-        return re.sub(r'^<svg ([^>]*?)width="[^"]*"', rf'<svg style="--w: {width:.0f}px" \1', text, count=1)
+        clips = dict(re.findall(r'(?s)<clipPath id="([^"]+)">(.*?)</clipPath>', text))
+        parts = re.findall(r'(?ms)^  <g id="[^"]+-(?:axes|legend)_\d+">$.*?^  </g>$', text)
+        return [_svg(part, box, clips) for part, box in zip(parts, self._boxes(), strict=True)]
+
+    def _boxes(self) -> list[tuple[float, float, float, float]]:
+        """Left, top, width and height in points of each panel with its labels, and of the legend."""
+        width, height = self.figure.get_size_inches()
+        left, air = self.figure.subplotpars.left * width, 0.1
+        over = 0.22  # what the last number on an axis may reach beyond it
+        boxes = []
+        for axis in self.figure.axes:
+            place = axis.get_position()
+            top = (1 - place.y1) * height - _ABOVE
+            tall = place.height * height + _ABOVE + _BELOW
+            boxes.append((place.x0 * width - left + air, top, left - air + place.width * width + over, tall))
+        ruler = cast("FigureCanvasAgg", self.figure.canvas).get_renderer()  # type: ignore[no-untyped-call]
+        for one in self.figure.legends:
+            extent = one.get_window_extent(ruler).transformed(self.figure.dpi_scale_trans.inverted())
+            boxes.append((extent.x0, height - extent.y1, extent.width, extent.height))
+        return [(72 * x, 72 * y, 72 * wide, 72 * tall) for x, y, wide, tall in boxes]
 
     def _bytes(self, format_: Format, background: str) -> bytes:
         import matplotlib as mpl
@@ -86,6 +106,16 @@ class Drawing:
                 stream, format=format_, dpi=160, facecolor=background, metadata=undated[format_]
             )  # fmt: skip
         return stream.getvalue()
+
+
+def _svg(part: str, box: tuple[float, float, float, float], clips: Mapping[str, str]) -> str:
+    """One part of a figure as an SVG element that shows this box, with the clip paths that it uses."""
+    used = "".join(f'<clipPath id="{name}">{shape}</clipPath>' for name, shape in clips.items() if f"#{name})" in part)
+    view = " ".join(f"{edge:.2f}" for edge in box)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{view}" '
+        f'style="--w: {box[2] * 96 / 72:.0f}px"><defs>{used}</defs>\n{part}\n</svg>'
+    )
 
 
 @contextmanager
@@ -125,7 +155,12 @@ def legend(figure: Figure, axis: Axes, right: float) -> None:
 
 def room(names: Iterable[str]) -> float:
     """Inches that the longest of the names takes, with a little air."""
-    return 0.35 + 0.085 * max((len(name) for name in names), default=0)
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family=_STYLE["font.sans-serif"], size=_STYLE["font.size"])
+    widths = [text_to_path.get_text_width_height_descent(name, font, False)[0] for name in names]
+    return 0.3 + max(widths, default=0.0) / 72
 
 
 def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from resnet_shortcuts import collector
 from resnet_shortcuts.analysis import statistics
 from resnet_shortcuts.analysis.costfigure import COSTS, cost_figure
-from resnet_shortcuts.analysis.drawing import FAINT, FORMATS, INK, Drawing, canvas, legend, looks, room
+from resnet_shortcuts.analysis.drawing import FAINT, FORMATS, INK, PANEL, Drawing, canvas, legend, looks, room
 from resnet_shortcuts.analysis.records import in_order, pretty_network
 from resnet_shortcuts.analysis.tables import verdict_rows
 from resnet_shortcuts.analysis.verdicts import BETTER, WORSE, Comparison, Verdicts
+from resnet_shortcuts.words import counted
+
+_MEAN, _SEEDS = -0.14, 0.24  # of a row: where the mean with its interval lies, and the seeds below it
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,19 +42,19 @@ def figure_files(drawings: Sequence[Drawing]) -> Iterator[tuple[str, bytes]]:
 
 
 def accuracy_figure(verdicts: Verdicts) -> Drawing | None:
-    """Test accuracy of every strategy: each seed a small mark, the mean with its unadjusted 95 % interval."""
+    """Test accuracy of every strategy: the mean with its unadjusted 95 % interval, below it a small mark a seed."""
     finished = [run for run in verdicts.record.runs if run.finished]
     if not finished:
         return None
     networks = in_order(run.network for run in finished)
     names = in_order(key[1] for key in verdicts.failures)
     style = looks(names)
-    with _panels(len(networks), names) as (figure, axes):
+    with _panels(len(networks), names, row=0.4) as (figure, axes):
         for axis, network in zip(axes, networks, strict=True):
             for place, name in enumerate(names):
                 runs = [run for run in finished if (run.network, run.shortcut) == (network, name)]
                 _strip(axis, place, [run.test_accuracy or 0.0 for run in runs], style[name])
-            _rows(axis, names, "test accuracy, %; bars: 95 %, unadjusted")
+            _rows(axis, names, "test accuracy, %\nbars: 95 %, unadjusted; small marks: seeds")
             axis.set_title(pretty_network(network))
     return Drawing(
         "accuracy",
@@ -64,15 +67,15 @@ def accuracy_figure(verdicts: Verdicts) -> Drawing | None:
 def _strip(axis: Axes, place: int, values: Sequence[float], style: dict[str, str]) -> None:
     if not values:
         return
-    spread = [place + 0.16 * ((i % 5) - 2) / 2 for i in range(len(values))]
-    axis.scatter(values, spread, s=14, color=style["color"], marker=style["marker"], alpha=0.45, linewidths=0)
     mean = math.fsum(values) / len(values)
     interval = statistics.mean_interval(values)
     error = None if interval is None else [[mean - interval[0]], [interval[1] - mean]]
     axis.errorbar(
-        mean, place, xerr=error, color=style["color"], marker=style["marker"], markersize=8, capsize=4, linewidth=1.6,
-        markeredgecolor=INK, markeredgewidth=0.8,
+        mean, place + _MEAN, xerr=error, color=style["color"], marker=style["marker"], markersize=8, capsize=4,
+        linewidth=1.6, markeredgecolor=INK, markeredgewidth=0.8,
     )  # fmt: skip
+    spread = [place + _SEEDS + 0.05 * (i % 3 - 1) for i in range(len(values))]
+    axis.scatter(values, spread, s=20, color=style["color"], marker=style["marker"], edgecolors=INK, linewidths=0.7)
 
 
 def _accuracy_words(verdicts: Verdicts) -> str:
@@ -80,11 +83,15 @@ def _accuracy_words(verdicts: Verdicts) -> str:
     for row in verdict_rows(verdicts):
         if row["accuracy_mean"] is not None:
             parts.append(f"{row['shortcut']} on {pretty_network(row['network'])} {row['accuracy_mean']:.2f} %")
-    return "Mean test accuracy: " + ", ".join(parts) + ". Bars are unadjusted 95 % intervals, small marks single seeds."
+    return (
+        "Mean test accuracy: "
+        + ", ".join(parts)
+        + ". Bars are unadjusted 95 % intervals, the small marks below them single seeds."
+    )
 
 
 def forest_figure(verdicts: Verdicts) -> Drawing | None:
-    """Differences to the baseline with 95 % intervals; what this many seeds could not have seen is shaded."""
+    """Differences to the baseline with unadjusted 95 % intervals; what so few seeds could not have seen is shaded."""
     shown = [one for one in verdicts.comparisons if one.n >= 2]
     if not shown:
         return None
@@ -99,7 +106,7 @@ def forest_figure(verdicts: Verdicts) -> Drawing | None:
             for one in shown:
                 if one.network == network:
                     _difference(axis, names.index(one.shortcut), one, style[one.shortcut])
-            _rows(axis, names, f"difference to {verdicts.baseline}, points")
+            _rows(axis, names, f"difference to {verdicts.baseline}, points\nbars: 95 %, unadjusted")
             axis.set_title(pretty_network(network))
     words = "; ".join(
         f"{one.shortcut} on {pretty_network(one.network)} {one.test.mean:+.2f} points "
@@ -107,8 +114,9 @@ def forest_figure(verdicts: Verdicts) -> Drawing | None:
         for one in shown
     )
     note = (
-        f"Differences to {verdicts.baseline} with 95 % intervals: {words}. Shaded: differences too small to be seen "
-        f"with this many seeds (80 % power at Holm's first step). Dotted: the margin of {verdicts.margin:g} points. "
+        f"Differences to {verdicts.baseline} with 95 % intervals, not adjusted for each other: {words}. Shaded: "
+        "differences too small to be seen with this many seeds (80 % power at Holm's first step). Dotted: the margin "
+        f"of {counted(verdicts.margin, 'point')}. "
         "Filled: better or worse; hollow: not."
     )
     return Drawing(
@@ -135,23 +143,21 @@ def network_figure(verdicts: Verdicts) -> Drawing | None:
         return None
     names = in_order(one.shortcut for one in shown)
     style = looks(in_order(key[1] for key in verdicts.failures))
-    right = 0.55 + room(names)
-    with canvas((max(3.0, 1.5 * len(networks)), 3.2), right=right) as (figure, axes):
+    labels, right = [pretty_network(name) for name in networks], 0.55 + room(names)
+    height = len(networks) * (0.13 * len(names) + 0.25)
+    with canvas((PANEL, height), left=room(labels), right=right) as (figure, axes):
         axis = axes[0]
-        axis.axhline(0, color=INK, linewidth=1)
+        axis.axvline(0, color=INK, linewidth=1)
         for place, name in enumerate(names):
             here = [one for one in shown if one.shortcut == name]
-            shift = 0.5 * (place - (len(names) - 1) / 2) / max(1, len(names))
-            xs = [networks.index(one.network) + shift for one in here]
+            shift = 0.8 * ((place + 0.5) / len(names) - 0.5)
             means = [one.test.mean for one in here]
             errors = [[one.test.mean - one.test.low for one in here], [one.test.high - one.test.mean for one in here]]
             axis.errorbar(
-                xs, means, yerr=errors, color=style[name]["color"], marker=style[name]["marker"], markersize=6,
-                capsize=2, linewidth=0, elinewidth=1.2, label=name,
+                means, [networks.index(one.network) + shift for one in here], xerr=errors, color=style[name]["color"],
+                marker=style[name]["marker"], markersize=6, capsize=2, linewidth=0, elinewidth=1.2, label=name,
             )  # fmt: skip
-        axis.set_xticks(range(len(networks)), [pretty_network(name) for name in networks])
-        axis.set_ylabel(f"difference to {verdicts.baseline}, points")
-        axis.grid(visible=False, axis="x")
+        _rows(axis, labels, f"difference to {verdicts.baseline}, points\nbars: 95 %, unadjusted")
         legend(figure, axis, right)
     words = ". ".join(
         f"{name}: "
@@ -160,13 +166,18 @@ def network_figure(verdicts: Verdicts) -> Drawing | None:
     )
     title = f"Difference to {verdicts.baseline} by network: {verdicts.record.regime.sentence()}"
     return Drawing(
-        "networks", title, f"Points of accuracy against {verdicts.baseline}, 95 % intervals. {words}.", figure
+        "networks",
+        title,
+        f"Points of accuracy against {verdicts.baseline}, unadjusted 95 % intervals. {words}.",
+        figure,
     )
 
 
-def _panels(networks: int, names: Sequence[str]) -> AbstractContextManager[tuple[Figure, list[Axes]]]:
-    """A canvas with a panel a network, two side by side at most."""
-    return canvas((4.0, 0.32 * len(names) + 0.2), min(2, networks), panels=networks, left=room(names))
+def _panels(
+    networks: int, names: Sequence[str], row: float = 0.32
+) -> AbstractContextManager[tuple[Figure, list[Axes]]]:
+    """A canvas with a panel a network, two side by side at most, and a row of so many inches a name."""
+    return canvas((PANEL, row * len(names) + 0.2), min(2, networks), panels=networks, left=room(names))
 
 
 def _rows(axis: Axes, names: Sequence[str], label: str) -> None:

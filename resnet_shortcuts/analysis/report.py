@@ -13,7 +13,7 @@ from resnet_shortcuts.analysis.drawing import Drawing
 from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.records import ExperimentRecord, in_order
-from resnet_shortcuts.analysis.summary import compare_table
+from resnet_shortcuts.analysis.summary import compare_table, terminal_view
 from resnet_shortcuts.analysis.table import Table
 from resnet_shortcuts.analysis.tables import (
     answer_table,
@@ -65,7 +65,7 @@ def report_html(
         claims=_html(claims_table(claims)) if claims else None,
         tables=[_html(table) for table in tables],
         details=[_html(table) for table in details],
-        costs=_html(compare_table(record, notes)),
+        costs=_html(terminal_view(compare_table(record, notes))),
         published=_html(published_table(publications)) if publications else None,
         figures=[_figure(drawing) for drawing in shown],
         method=_method(verdicts),
@@ -84,8 +84,12 @@ def _file(name: str) -> str:
 def _figure(drawing: Drawing) -> dict[str, Any]:
     from markupsafe import Markup
 
-    svg = Markup(drawing.inline_svg())  # noqa: S704 - matplotlib escapes what it writes
-    return {"name": drawing.name, "title": drawing.title, "alt": drawing.alt, "svg": svg}
+    svgs = [Markup(one) for one in drawing.inline_svgs()]  # noqa: S704 - matplotlib escapes what it writes
+    panels = len(drawing.figure.axes)
+    return {
+        "name": drawing.name, "title": drawing.title, "alt": drawing.alt, "panels": svgs[:panels],
+        "legends": svgs[panels:],
+    }  # fmt: skip
 
 
 def _html(table: Table) -> dict[str, Any]:

@@ -45,7 +45,10 @@ def test_files_are_what_they_say_and_the_same_twice() -> None:
     assert drawing.render("png").startswith(b"\x89PNG")
     assert drawing.render("pdf").startswith(b"%PDF")
     ElementTree.fromstring(drawing.render("svg"))  # noqa: S314
-    ElementTree.fromstring(drawing.inline_svg())  # noqa: S314
+    parts = drawing.inline_svgs()
+    assert len(parts) == 3 + 1  # networks and the legend
+    for part in parts:
+        ElementTree.fromstring(part)  # noqa: S314
     assert drawing.render("svg") == again.render("svg")
     assert "A (91.00 %" in drawing.alt
 

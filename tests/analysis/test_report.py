@@ -49,7 +49,7 @@ def test_needs_nothing_else_and_stays_small(page: Path) -> None:
 
 def test_every_figure_has_words_and_every_id_is_its_own(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert text.count("<svg ") == text.count('role="img"') == text.count("<figcaption>") > 8
+    assert text.count("<svg ") > text.count('role="img"') == text.count("<figcaption>") > 8
     ids = re.findall(r'\sid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
 
@@ -81,6 +81,14 @@ def test_every_figure_comes_as_svg_png_and_pdf() -> None:
     assert {"accuracy", "differences", "cost-step-ms", "cost-parameters", "curves-cifar-resnet-20"} <= names
     starts = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
     assert all(content.startswith(starts[name.rpartition(".")[2]]) for name, content in files.items())
+
+
+def test_the_figures_say_that_their_bars_are_unadjusted() -> None:
+    drawings = {one.name: one for one in figures(judge(whole(("cifar-resnet-20", "cifar-resnet-56"), seeds=3)))}
+    for name in ("accuracy", "differences", "networks", "cost-step-ms"):
+        assert "unadjusted" in re.sub(r"<[^>]*>", "", "".join(drawings[name].inline_svgs())), name
+    assert "not adjusted" in drawings["differences"].alt
+    assert "unadjusted" in drawings["networks"].alt
 
 
 def column(opened: browser.Browser, index: int) -> list[str]:
@@ -136,6 +144,50 @@ def test_nothing_runs_over_the_edge_of_the_screen(page: Path, width: int, dark: 
         ink, paper = opened.run("const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]")
         assert contrast(ink, paper) > 7
         assert opened.console() == []
+
+
+# Each text of a figure: how large it is on the screen, and how far left and right it reaches.
+LETTERING = """return [...document.querySelectorAll("figure svg text")].map(text => {
+  const scale = text.getScreenCTM(), place = text.getBoundingClientRect();
+  return [Math.hypot(scale.a, scale.b) * parseFloat(getComputedStyle(text).fontSize), place.left, place.right];
+})"""
+# What would have to be scrolled sideways to be read, but for the tables of numbers.
+SCROLLED = """return [...document.querySelectorAll("main *")].filter(
+  one => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === "auto"
+).flatMap(one => [...one.querySelectorAll("table, svg, p")].map(inner => inner.id || inner.tagName))"""
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_figures_are_read_without_scrolling_sideways(page: Path, width: int) -> None:
+    with browser.browser(width, 844) as opened:
+        opened.open(page)
+        texts = opened.run(LETTERING)
+        assert len(texts) > 200
+        assert min(size for size, _, _ in texts) >= 10
+        assert min(left for _, left, _ in texts) >= 0
+        assert max(right for _, _, right in texts) <= width
+        scrolled = set(opened.run(SCROLLED))
+        assert not any("svg" in name or "claims" in name for name in scrolled)
+        assert width > 500 or "t-published" not in scrolled
+        captions = "[...document.querySelectorAll('.caption')].map(one => one.getBoundingClientRect().right)"
+        assert max(opened.run(f"return {captions}")) <= width
+
+
+@needs_browser
+def test_a_panel_is_a_picture_of_its_own_and_shows_what_the_whole_figure_shows(desk: browser.Browser) -> None:
+    """Cutting loses no mark: each part holds what matplotlib drew into that panel."""
+    (drawing,) = [one for one in figures(judge(whole(NETWORKS))) if one.name == "accuracy"]
+    whole_svg = drawing.render("svg").decode()
+    parts = drawing.inline_svgs()
+    assert len(parts) == len(NETWORKS)
+    for tag in ("<use ", "<text ", "<path "):
+        around = whole_svg.split('<g id="axes_1">')[0].count(tag)
+        assert sum(part.count(tag) for part in parts) == whole_svg.count(tag) - around, tag
+    drawn = desk.run("return document.querySelectorAll('#f-accuracy use').length")
+    assert drawn == whole_svg.count("<use ")
+    found = "use => document.querySelector(use.getAttribute('xlink:href'))"
+    assert desk.run(f"return [...document.querySelectorAll('figure use')].every({found})")
 
 
 def contrast(one: str, other: str) -> float:
