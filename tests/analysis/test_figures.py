@@ -18,8 +18,6 @@ from resnet_shortcuts.analysis.verdicts import judge
 from tests.analysis.made import of_accuracies, whole
 
 SEEDS = {f"s{i}": [60.0 + i, 66.0, 71.0, 80.0] for i in range(len(COLOURS))}
-DARK = (0x14, 0x17, 0x1A)
-"""The report's paper in the dark."""
 
 
 def drawn() -> Drawing:
