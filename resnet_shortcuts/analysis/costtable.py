@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from resnet_shortcuts.analysis.render import json_text
+from resnet_shortcuts.analysis.render import csv_text, json_text
 from resnet_shortcuts.analysis.table import Column, Table
 from resnet_shortcuts.cost.sentences import cost_rows, how_measured, sentences
 from resnet_shortcuts.cost.spec import CostReport
@@ -27,12 +25,16 @@ COLUMNS = (
     Column("peak_memory_bytes", "peak, MiB", "mebibytes"),
     Column("peak_reserved_bytes", "reserved, MiB", "mebibytes"),
     Column("step_ms", "step, ms", "milliseconds"),
+    Column("step_ms_interval", "step, 95 %, ms", "durations"),
     Column("ratio", "step, ratio", "number"),
-    Column("ratio_interval", "ratio, 95 %", "text"),
+    Column("ratio_interval", "step ratio, 95 %", "ratios"),
     Column("images_per_second", "images, a second", "seconds"),
     Column("inference_ms", "inference, ms", "milliseconds"),
+    Column("inference_ms_interval", "inference, 95 %, ms", "durations"),
     Column("inference_ratio", "inference, ratio", "number"),
+    Column("inference_ratio_interval", "inference, ratio, 95 %", "ratios"),
 )
+_ERROR = Column("error", "error")
 
 
 def cost_tables(report: CostReport) -> list[Table]:
@@ -40,7 +42,7 @@ def cost_tables(report: CostReport) -> list[Table]:
     tables = []
     told = [*sentences(report), *how_measured(report)]
     for network in report.request.networks:
-        rows = [_row(row) for row in cost_rows(report) if row["network"] == network]
+        rows = [row for row in cost_rows(report) if row["network"] == network]
         held = [
             column
             for column in COLUMNS
@@ -52,6 +54,11 @@ def cost_tables(report: CostReport) -> list[Table]:
     return tables
 
 
+def cost_csv(report: CostReport) -> str:
+    """One table of all networks, every column whether measured or not, errors last; ends of intervals stand apart."""
+    return csv_text(Table("cost", [*COLUMNS, _ERROR], cost_rows(report)))
+
+
 def cost_json(report: CostReport) -> str:
     """The whole report as the one JSON object of every ``--format json``; the A/A control is a row of its own."""
     document = report.model_dump(mode="json", exclude={"rows"})
@@ -59,12 +66,6 @@ def cost_json(report: CostReport) -> str:
     return json_text(
         Table("cost", [Column(key, key) for key in rows[0]], rows), sentences=sentences(report), **document
     )
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its interval as text."""
-    interval = row["ratio_interval"]
-    return {**row, "ratio_interval": None if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"}
 
 
 def _title(report: CostReport, network: str) -> str:

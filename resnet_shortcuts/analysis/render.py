@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resnet_shortcuts.analysis.table import NOTHING, Column, Table
+from resnet_shortcuts.analysis.table import NOTHING, PAIRS, Column, Table
 
 FORMATS = ("table", "markdown", "csv", "latex", "json")
 EXTENSIONS = {".txt": "table", ".md": "markdown", ".csv": "csv", ".tex": "latex", ".json": "json"}
@@ -141,13 +141,13 @@ def csv_text(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     heading: list[str] = []
     for column in table.columns:
-        heading += [f"{column.key}_low", f"{column.key}_high"] if column.kind in ("interval", "range") else [column.key]
+        heading += [f"{column.key}_low", f"{column.key}_high"] if column.kind in PAIRS else [column.key]
     writer.writerow(heading)
     for row in table.rows:
         values: list[Any] = []
         for column in table.columns:
             value = plain(row.get(column.key))
-            values += (value or [None, None]) if column.kind in ("interval", "range") else [value]
+            values += (value or [None, None]) if column.kind in PAIRS else [value]
         writer.writerow(["" if value is None else value for value in values])
     return stream.getvalue()
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 Kind = Literal[
     "text", "count", "large", "percent", "points", "mebibytes", "milliseconds", "seconds", "p", "number", "interval",
-    "range"
+    "range", "ratios", "durations"
 ]  # fmt: skip
+PAIRS = ("interval", "range", "ratios", "durations")  # the ends of an interval: two columns in CSV
 NOTHING = "–"
 
 
@@ -21,8 +22,8 @@ NOTHING = "–"
 class Column:
     """One column: its key in the data, its heading (with the unit) and the kind of its values.
 
-    ``mebibytes`` are stored in bytes and written in MiB; ``interval`` and ``range`` are pairs of percentage points.
-    percentage points.
+    ``mebibytes`` are stored in bytes and written in MiB; ``interval`` and ``range`` are pairs of percentage points,
+    ``ratios`` of ratios, ``durations`` of milliseconds.
     """
 
     key: str
@@ -79,6 +80,10 @@ def _seconds(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def _milliseconds(value: float) -> str:
+    return f"{value:.1f}" if value < 1000 else f"{value:,.0f}"
+
+
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
@@ -99,10 +104,12 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "percent": lambda value: f"{value:.2f}",
     "points": _signed,
     "mebibytes": lambda value: f"{value / 2**20:.1f}",
-    "milliseconds": lambda value: f"{value:.1f}" if value < 1000 else f"{value:,.0f}",
+    "milliseconds": _milliseconds,
     "seconds": _seconds,
     "p": _p,
     "number": lambda value: f"{value:.2f}".replace("-", "−"),
     "interval": _interval,
     "range": lambda value: f"{value[0]:.2f} to {value[1]:.2f}",
+    "ratios": lambda value: f"{value[0]:.3f} to {value[1]:.3f}",
+    "durations": lambda value: " to ".join(_milliseconds(end) for end in value),
 }

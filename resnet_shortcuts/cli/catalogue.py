@@ -24,13 +24,13 @@ def shortcuts(
     from resnet_shortcuts.shortcuts.document import describe
 
     chosen = chosen_format(format_, output, EXTENSIONS, "table")
-    rows = [describe(find(name))] if name else [_row(strategy) for strategy in strategies()]
+    rows = [describe(find(name))] if name is not None else [_row(strategy) for strategy in strategies()]
     if chosen == "json":
         deliver(as_json("shortcuts", rows), output)
+    elif name is not None:
+        deliver(_in_full_markdown(rows[0]) if chosen == "markdown" else _in_full(rows[0]), output)
     elif chosen == "markdown":
         deliver(_markdown(rows), output)
-    elif name:
-        deliver(_in_full(rows[0]), output)
     else:
         deliver(_table(rows, to_screen=output is None), output)
 
@@ -56,22 +56,36 @@ def _markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _in_full(row: dict[str, Any]) -> str:
-    """One strategy, a line a fact; what it does not have is left out."""
-    lines = [
-        f"{key:<10} {_text(row[key])}"
-        for key in ("name", "aliases", "summary", "formula", "source", "note", "refuses")
-        if row[key]
-    ]
+def _facts(row: dict[str, Any]) -> dict[str, str]:
+    """What there is to say of one strategy; what it does not have is left out."""
+    keys = ("name", "aliases", "summary", "formula", "source", "note", "refuses")
+    facts = {key: _text(row[key]) for key in keys if row[key]}
     if row["cost"]:
         costs = ", ".join(f"{value:,} {key.replace('_', '-')}" for key, value in row["cost"].items())
-        lines.append(f"{'cost':<10} {costs} from (16, 32, 32) to (32, 16, 16)")
-    properties = {key: value for key, value in (row["properties"] or {}).items() if value is not None}
+        facts["cost"] = f"{costs} from (16, 32, 32) to (32, 16, 16)"
+    return facts
+
+
+def _properties(row: dict[str, Any]) -> dict[str, str]:
+    return {key: _text(value) for key, value in (row["properties"] or {}).items() if value is not None}
+
+
+def _in_full(row: dict[str, Any]) -> str:
+    """One strategy, a line a fact."""
+    lines = [f"{key:<10} {text}" for key, text in _facts(row).items()]
+    properties = _properties(row)
     if properties:
         width = max(len(key) for key in properties)
-        lines += ["", "declared properties (measure them: rsc verify " + row["name"] + ")"]
-        lines += [f"  {key:<{width}}  {_text(value)}" for key, value in properties.items()]
+        lines += ["", f"declared properties (measure them: rsc verify {row['name']})"]
+        lines += [f"  {key:<{width}}  {text}" for key, text in properties.items()]
     return "\n".join(lines)
+
+
+def _in_full_markdown(row: dict[str, Any]) -> str:
+    """One strategy, a row a fact."""
+    facts = {"": "", **_facts(row), **{f"declared: {key}": text for key, text in _properties(row).items()}}
+    lines = [f"| {key} | {text.replace('|', chr(92) + '|')} |" for key, text in facts.items()]
+    return "\n".join([lines[0], "| --- | --- |", *lines[1:]])
 
 
 def _table(rows: list[dict[str, Any]], *, to_screen: bool) -> str:

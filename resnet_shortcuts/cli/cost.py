@@ -11,7 +11,7 @@ from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Outpu
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
 from resnet_shortcuts.cli.progress import StageProgress
 from resnet_shortcuts.cli.tables import tables_as
-from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.spec import CostReport, CostRequest
@@ -50,7 +50,7 @@ def cost(
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
     debug: Debug = False,
-) -> None:
+) -> int:
     """Show parameters, multiply-adds and saved bytes; with --measure also memory by part, peak memory and time."""
     from resnet_shortcuts.analysis.render import EXTENSIONS
     from resnet_shortcuts.cost.launch import run_cost_pass
@@ -77,6 +77,7 @@ def cost(
         )
         report = run_cost_pass(request, StageProgress(), processes.environment(request.threads))
     _show(report, chosen, output)
+    return _failures(report) if config is not None or shortcut else Exit.OK
 
 
 def _of_config(
@@ -127,6 +128,8 @@ def _request(
         except ValidationError as error:
             raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "--network") from None
     chosen = [find(name) for name in dict.fromkeys(shortcuts)] if shortcuts else list(strategies())
+    if "time" in changes["passes"] and find(baseline) not in chosen:
+        chosen.insert(0, find(baseline))  # ratios to it are asked for
     resolved = machine.resolve_device(device or "auto")
     if precision not in {None, "auto", "fp32", "bf16"}:
         raise UsageError(f"'{precision}' is no precision", "--precision", "use auto, fp32 or bf16")
@@ -144,12 +147,22 @@ def _request(
     return CostRequest.model_validate({**request.model_dump(), **changes})
 
 
+def _failures(report: "CostReport") -> int:
+    """Of strategies that were asked for by name, those that cannot serve are errors, not notes."""
+    failed = [row for row in report.rows if row.error]
+    for row in failed:
+        say(f"error: {row.network}: {row.error}")
+    return Exit.RUN_FAILED if failed else Exit.OK
+
+
 def _show(report: "CostReport", chosen: str, output: Path | None) -> None:
-    from resnet_shortcuts.analysis.costtable import cost_json, cost_tables
+    from resnet_shortcuts.analysis.costtable import cost_csv, cost_json, cost_tables
 
     for warning in report.warnings:
         say(f"warning: {warning}")
     if chosen == "json":
         deliver(cost_json(report), output)
+    elif chosen == "csv":
+        deliver(cost_csv(report), output)
     else:
         deliver(tables_as(cost_tables(report), chosen, to_screen=output is None), output)

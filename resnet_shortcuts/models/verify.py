@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -133,6 +133,7 @@ def verify_gradients(
     """Gradient norms at stem and stages of CIFAR ResNets, at initialisation and after ``steps`` steps of `train`.
 
     What was learnt by then has rows of its own: a norm after training says nothing without the loss it belongs to.
+    Without steps there is nothing after training.
     """
     rows = []
     classes = int(labels.max()) + 1
@@ -140,7 +141,7 @@ def verify_gradients(
     for depth in depths:
         name = f"cifar-resnet-{depth}"
         model = build_network(name, strategy, in_channels=images.shape[1], num_classes=classes, seed=seed)
-        for when in ("at initialisation", f"after {steps} steps"):
+        for when in ("at initialisation", f"after {steps} steps")[: 2 if steps else 1]:
             on, note = f"{name}, {when}", ""
             if when != "at initialisation":
                 learnt = train(model, images, labels, steps, seed)
@@ -173,8 +174,9 @@ def verify(
 
     ``images`` are real ones, (N, C, H, W) float32 with labels (N,) int64; default: the embedded digits. ``depths``
     asks for gradient norms of CIFAR ResNets of these depths too, at initialisation and after ``steps`` steps of SGD
-    (slow: 110 takes minutes). Rows are JSON-able: strategy, property, on (what input), measured, declared, tolerance,
-    ok (None where nothing is declared), note. Raises UsageError for unknown names.
+    (slow: 110 takes minutes; 0 steps: at initialisation alone). Rows are JSON-able: strategy, property,
+    on (what input), measured, declared, tolerance, ok (None where nothing is declared), note. Raises UsageError for
+    unknown names.
     """
     chosen = [name if isinstance(name, Strategy) else find(name) for name in names or ()] or list(strategies())
     pictures, labels = embedded_images() if images is None else images
@@ -191,3 +193,19 @@ def verify(
         except UsageError as error:
             rows.append(row(strategy.name, "serves a transition", "8 to 16 channels", str(error), "yes"))
     return rows
+
+
+def verify_over_seeds(
+    names: Sequence[str], seeds: int, depths: Sequence[int], tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Row]:
+    """`verify` from ``seeds`` seeds, each row with its ``seed``, so that what is estimated can be given an interval.
+
+    A seed draws the noise, the smooth fields, every initialisation, the order of training, and the order of the
+    embedded images: which of them a decoder is fitted on, and which judge it. Gradient norms at initialisation alone.
+    """
+    images, labels = embedded_images()
+    for seed in range(seeds):
+        tell(f"seed {seed + 1} of {seeds}")
+        order = torch.from_numpy(streams.numpy_stream("images", seed).permutation(len(images)))
+        for found in verify(names, seed=seed, images=(images[order], labels[order]), depths=depths, steps=0):
+            yield {**found, "seed": seed}

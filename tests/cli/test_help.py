@@ -3,7 +3,9 @@ import sys
 
 import pytest
 
-COMMANDS = ["train", "compare", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
+from resnet_shortcuts.cli.cost import _request
+
+COMMANDS = ["train", "compare", "report", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
 # Typer itself brings pydantic in for a command's options; that is all it may be.
 HEAVY = ["torch", "torchvision", "pandas", "scipy", "matplotlib", "numpy", "sklearn", "yaml"]
 
@@ -48,6 +50,7 @@ def test_modules_that_must_start_at_once_do_not_import_torch(module, heavy):
         (["rnus"], "did you mean 'runs'?"),
         (["train", "--confg", "x"], "did you mean '--config'?"),
         (["shortcuts", "max-pda"], "max-pad"),
+        (["shortcuts", ""], "unknown shortcut ''"),
         (["train"], "--config"),
         (["compare", "--format", "jsn"], "did you mean 'json'?"),
         (["runs", "--prune", "-o", "x.json"], "--prune and -o exclude each other"),
@@ -65,3 +68,29 @@ def test_a_wrong_word_is_one_line_with_what_was_meant(rsc, arguments, told):
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     assert told in lines[0]
+
+
+def test_one_shortcut_in_markdown_says_what_the_screen_says(rsc):
+    told, markdown = (rsc("shortcuts", "max-pad", *extra).stdout for extra in ((), ("--format", "markdown")))
+    facts = [line.strip("| ").split(" | ", 1) for line in markdown.splitlines()[2:]]
+    assert len(facts) == 15
+    for key, value in facts:
+        assert f"{key.removeprefix('declared: ')} {value}" in " ".join(told.split())
+
+
+def test_a_strategy_asked_for_that_cannot_serve_is_an_error_of_cost(rsc):
+    """PyramidNet goes from 16 to 21 channels, of which no whole number of copies can be made."""
+    done = rsc("cost", "--network", "cifar-pyramidnet-20", "--shortcut", "avg-duplicate", "--batch-size", 2)
+    assert done.returncode == 1
+    assert "avg-duplicate" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: cifar-pyramidnet-20: shortcut 'avg-duplicate' cannot serve this block")
+
+
+@pytest.mark.parametrize(
+    ("passes", "expected"), [(("counts", "time"), ["stride-pad", "max-pad"]), (("counts",), ["max-pad"])]
+)
+def test_timing_one_strategy_times_the_baseline_that_its_ratio_refers_to(passes, expected):
+    changes = {"target": 0.02, "passes": passes}
+    asked = _request(["cifar-resnet-8"], ["max-pad"], "3x32x32", 10, 8, "cpu", "fp32", "A", changes)
+    assert list(asked.shortcuts) == expected

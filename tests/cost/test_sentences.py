@@ -1,5 +1,11 @@
 """Sentences against reports made by hand."""
 
+import io
+
+import pandas
+
+from resnet_shortcuts.analysis.costtable import cost_csv, cost_tables
+from resnet_shortcuts.analysis.render import markdown
 from resnet_shortcuts.cost.sentences import cost_rows, how_measured, sentences
 from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, Race
 
@@ -85,3 +91,27 @@ def test_rows_are_flat_and_end_with_the_control() -> None:
     assert first.keys() == control.keys()
     assert first["memory_activations"] is None
     assert "memory" not in first
+
+
+def test_csv_holds_every_network_and_the_ends_of_every_interval_as_numbers() -> None:
+    timed = CostRow(
+        network="ResNet-20", shortcut="B", ratio=1.1, ratio_interval=(1.0, 1.2), step_ms=5.0, step_ms_interval=(4.5, 6),
+        inference_ms=2.0, inference_ms_interval=(1.5, 2.5), inference_ratio=0.9, inference_ratio_interval=(0.8, 1.0),
+    )  # fmt: skip
+    table = pandas.read_csv(io.StringIO(cost_csv(report(BASE, timed, CostRow(network="Other", shortcut="B")))))
+    found = table.set_index(["network", "shortcut"])
+    assert list(found.index) == [("ResNet-20", "A"), ("ResNet-20", "B"), ("ResNet-20", "A (again)"), ("Other", "B")]
+    for key, ends in (
+        ("step_ms", (4.5, 6)), ("ratio", (1.0, 1.2)), ("inference_ms", (1.5, 2.5)), ("inference_ratio", (0.8, 1.0))
+    ):  # fmt: skip
+        assert tuple(found.loc["ResNet-20", "B"][[f"{key}_interval_low", f"{key}_interval_high"]]) == ends
+    assert found.loc["Other", "B"].isna().all()
+
+
+def test_every_time_stands_beside_its_interval() -> None:
+    timed = CostRow(
+        network="ResNet-20", shortcut="B", ratio_interval=(1.0, 1.2), step_ms_interval=(4.5, 1234.5),
+        inference_ms_interval=(1.5, 2.5), inference_ratio_interval=(0.8, 1.0),
+    )  # fmt: skip
+    text = markdown(cost_tables(report(timed)))
+    assert all(ends in text for ends in ("4.5 to 1,234", "1.000 to 1.200", "1.5 to 2.5", "0.800 to 1.000"))

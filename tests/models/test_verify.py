@@ -153,6 +153,8 @@ def test_gradient_norms_before_and_after_some_training():
     start, later = ("cifar-resnet-20, at initialisation", "cifar-resnet-20, after 2 steps")
     assert norms["gradient norm, stem", start] != norms["gradient norm, stem", later]
     assert {row["property"] for row in rows if row["on"] == later} >= {"training loss", "held-out accuracy"}
+    untrained = verify_gradients(find("A"), *embedded_images(), depths=(20,), steps=0)
+    assert untrained == [row for row in rows if row["on"] == start]
 
 
 def test_real_activations_are_those_of_a_network_that_has_learnt():

@@ -1,0 +1,100 @@
+"""Claims 6 to 8, about accuracy, from paired runs on every network that has both strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from resnet_shortcuts.analysis import statistics
+from resnet_shortcuts.analysis.claims.judged import (
+    ANSWER,
+    ASKER,
+    AVG,
+    FALSE,
+    NOT_SETTLED,
+    TRUE,
+    A,
+    B,
+    C,
+    Judged,
+    ends,
+    signed,
+    unmeasured,
+)
+from resnet_shortcuts.analysis.records import ExperimentRecord, RunRecord, in_order, pretty_network
+from resnet_shortcuts.analysis.statistics import ALPHA, Paired
+from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair, finished_by_seed
+
+
+class FromRuns:
+    """Claims about accuracy, from paired runs on every network that has both strategies."""
+
+    def __init__(self, record: ExperimentRecord, margin: float) -> None:
+        self._record, self._margin = record, margin
+        self._networks = in_order(run.network for run in record.runs)
+        compared = [(AVG, ASKER), (ANSWER, AVG)]
+        tests = {(net, *pair): self._test(net, *pair) for pair in compared for net in self._networks}
+        ready = {key: test for key, test in tests.items() if test.n >= LEAST_SEEDS}
+        adjusted = statistics.holm([test.p for test in ready.values()])
+        equal = statistics.holm([test.p_equal for test in ready.values()])
+        self._judged = {
+            key: (test, p, q) for (key, test), p, q in zip(ready.items(), adjusted, equal, strict=True)
+        }  # fmt: skip
+
+    def helps(self, ours: str, theirs: str) -> Judged:
+        """Whether ``ours`` is better than ``theirs``: false if it is worse, or equal within the margin."""
+        verdicts, figures, intervals = [], [], []
+        for network in self._networks:
+            if (network, ours, theirs) not in self._judged:
+                continue
+            test, p, q = self._judged[network, ours, theirs]
+            settled = p < ALPHA
+            verdicts.append((TRUE if test.mean > 0 else FALSE) if settled else FALSE if q < ALPHA else NOT_SETTLED)
+            figures.append(self._figure(network, f"{ours} − {theirs}", test))
+            intervals.append(ends(test.low, test.high))
+        return self._together(verdicts, figures, intervals, f"{ours} and {theirs}")
+
+    def hardly(self) -> Judged:
+        """Whether the gain of B and C over A stays under the margin: each of them, on every network."""
+        tests = [(net, name, self._test(net, name, A)) for net in self._networks for name in (B, C)]
+        ready = [(net, name, test) for net, name, test in tests if test.n >= LEAST_SEEDS]
+        if {name for _, name, _ in ready} != {B, C}:
+            return unmeasured("B, C and A were", f"three common seeds or more of {B}, {C}, {A}")
+        above = statistics.holm([self._beyond(net, name, "greater") for net, name, _ in ready])
+        below = [self._beyond(net, name, "less") for net, name, _ in ready]
+        verdict = NOT_SETTLED
+        if any(p < ALPHA for p in above):
+            verdict = FALSE
+        elif all(p < ALPHA for p in below):
+            verdict = TRUE
+        figures = [self._figure(net, f"{name} − {A}", test) for net, name, test in ready]
+        intervals = [ends(test.low, test.high) for _, _, test in ready]
+        source = self._source(f"'hardly' is under {self._margin:g} points")
+        return verdict, "; ".join(figures), "; ".join(intervals), source
+
+    def _beyond(self, network: str, name: str, side: Literal["less", "greater"]) -> float:
+        """One-sided p that the gain over A is greater or less than the margin."""
+        return statistics.beyond(self._pair(network, name, A).differences, self._margin, side)
+
+    def _pair(self, network: str, ours: str, theirs: str) -> Pair:
+        here: Callable[[str], Mapping[int, RunRecord]] = lambda name: finished_by_seed(  # noqa: E731
+            [run for run in self._record.runs if (run.network, run.shortcut) == (network, name)]
+        )
+        return Pair(here(ours), here(theirs))
+
+    def _test(self, network: str, ours: str, theirs: str) -> Paired:
+        return statistics.paired(self._pair(network, ours, theirs).differences, self._margin)
+
+    def _figure(self, network: str, what: str, test: Paired) -> str:
+        where = f"{pretty_network(network)}: " if len(self._networks) > 1 else ""
+        return f"{where}{what} = {signed(test.mean)} points, {test.n} seeds"
+
+    def _together(self, verdicts: Sequence[str], figures: Sequence[str], intervals: Sequence[str], what: str) -> Judged:
+        if not verdicts:
+            return unmeasured(f"{what} were", f"three common seeds or more of {what}")
+        verdict = verdicts[0] if len(set(verdicts)) == 1 else NOT_SETTLED
+        return verdict, "; ".join(figures), "; ".join(intervals), self._source(f"margin {self._margin:g}, Holm")
+
+    def _source(self, how: str) -> str:
+        networks = ", ".join(pretty_network(name) for name in self._networks)
+        return f"runs: {self._record.regime.sentence(networks)}; {how}"
