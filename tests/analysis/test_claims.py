@@ -1,7 +1,6 @@
 """Each claim against figures that settle it, against figures that do not, and with nothing measured."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,58 +12,10 @@ from resnet_shortcuts.analysis.claims.operators import MAX_POOL
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord
 from resnet_shortcuts.experiments.properties import SEEDS, measured_properties
 from tests.analysis.made import NET, of_accuracies
+from tests.analysis.verified import BLOCKS, ERRORS, STEM, TABLE, VERIFY, verify_rows
 
 BASE = [90.0, 90.4, 89.8, 90.1, 90.3, 89.9, 90.2, 90.0]
 JITTER = [0.03, -0.02, 0.01, -0.03, 0.02, 0.0, -0.01, 0.02]
-ON = ("smooth field", "real images", "activations before layer2.0, after 100 steps")
-BLOCKS = ("block information, v1.5", "block information, v1")
-STEM = "cifar-resnet-56, at initialisation"
-Table = Mapping[tuple[str, str, str], object]
-# `strategies.md`, properties of the transition operators; what is estimated is given an error in `verify_rows`
-TABLE: Table = {
-    ("stride-pad", "linear", "random"): True,
-    ("stride-pad", "rank / n", "random"): 0.25,
-    ("stride-pad", "coverage", "random"): 0.25,
-    ("stride-pad", "influence", "random"): 0.25,
-    ("stride-pad", "singular values", "random"): [1.0],
-    ("stride-pad", "gradient gain", "random"): 0.5,
-    ("stride-pad", "gradient norm, stem", STEM): 1.6,
-    ("max-pad", "rank / n", "random"): 0.163,
-    ("avg-pad", "linear", "random"): True,
-    ("avg-pad", "rank / n", "random"): 0.25,
-    ("avg-pad", "coverage", "random"): 1.0,
-    ("avg-pad", "gradient gain", "random"): 0.125,
-    ("avg-pad", "gradient norm, stem", STEM): 1.68,
-    **{
-        (name, what, on): explained
-        for name, values in {
-            "stride-pad": (0.89, 0.53, 0.92),
-            "max-pad": (0.86, 0.46, 0.86),
-            "avg-pad": (0.92,) * 3,
-        }.items()
-        for what in ("information", *BLOCKS)
-        for on, explained in zip(ON, values, strict=True)
-    },
-}
-ERRORS = [0.004, -0.003, 0.001, -0.004, 0.002]  # of each seed: what a fresh network or split changes
-
-
-def verify_rows(table: Table, errors: Sequence[float] = ERRORS) -> list[dict[str, object]]:
-    """A row a seed; what is estimated is off by the seed's error: all of it for option A, half for others."""
-    return [
-        {"strategy": name, "property": what, "on": on, "measured": off(name, what, measured, error), "seed": seed}
-        for (name, what, on), measured in table.items()
-        for seed, error in enumerate(errors)
-    ]
-
-
-def off(name: str, what: str, measured: object, error: float) -> object:
-    estimated = "information" in what or "norm" in what
-    share = error if name == "stride-pad" else error / 2
-    return measured * (1 + share) if estimated and isinstance(measured, float) else measured
-
-
-VERIFY = verify_rows(TABLE)
 
 
 def moved(by: float, spread: float = 1.0) -> list[float]:
@@ -101,7 +52,7 @@ def test_claims_about_operators_follow_the_table_of_properties(number: int, verd
 def test_one_measure_that_points_elsewhere_or_nowhere_settles_nothing(what: str, theirs: float) -> None:
     found = claim(3, runs(plain=BASE), verify_rows({**TABLE, ("max-pad", what, "real images"): theirs}))
     assert found.verdict == "not settled"
-    assert f"{theirs:.1%} / 53.0%" in found.figure
+    assert f"{100 * theirs:.1f} % / 53.0 %" in found.figure
     assert f"{what}, digits" in found.interval or theirs == 0.6  # the one that is not clear is the one shown
 
 
@@ -219,7 +170,7 @@ def test_costs_of_b_and_c() -> None:
     dear = priced(stride_pad=(100, 100, 1.0), projection=(101, 103, 1.0), projection_all=(105, 123, 1.0))
     found = claim(9, dear)
     assert found.verdict == "true"
-    assert "+5.0% parameters, +23.0% saved bytes" in found.figure
+    assert "+5.0 % parameters, +23.0 % saved bytes" in found.figure
     cheap = priced(stride_pad=(100, 100, 1.0), projection=(99, 99, 1.0), projection_all=(99, 99, 1.0))
     assert claim(9, cheap).verdict == "false"
 

@@ -17,6 +17,7 @@ from resnet_shortcuts.analysis.records import ExperimentRecord, RunRecord
 from resnet_shortcuts.analysis.report import report_html
 from resnet_shortcuts.analysis.verdicts import judge
 from tests.analysis.made import whole
+from tests.analysis.verified import VERIFY
 
 FOLDER = Path(__file__).parent / "golden"
 NETWORKS = ("cifar-resnet-20", "cifar-resnet-56")
@@ -58,7 +59,7 @@ def test_text(name: str, format_: str, options: dict[str, object]) -> None:
     made = record()
     verdicts = judge(made)
     text = comparison_text(
-        verdicts, format_, claims=judge_claims(made), publications=published(made), **options  # type: ignore[arg-type]
+        verdicts, format_, claims=judge_claims(made, VERIFY), publications=published(made), **options  # type: ignore[arg-type]
     )  # fmt: skip
     compare_with_golden(name, text)
 
@@ -68,6 +69,10 @@ def test_html() -> None:
     made = record()
     verdicts = judge(made)
     html = report_html(
-        verdicts, claims=judge_claims(made), publications=published(made), drawings=[], command="rsc report made"
+        verdicts,
+        claims=judge_claims(made, VERIFY),
+        publications=published(made),
+        drawings=[],
+        command="rsc report made",
     )
     compare_with_golden("report.html", html)

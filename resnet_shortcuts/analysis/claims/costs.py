@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resnet_shortcuts.analysis.claims.judged import FALSE, NOT_SETTLED, TRUE, A, B, C, Judged, unmeasured
+from resnet_shortcuts.analysis.claims.judged import FALSE, NOT_SETTLED, TRUE, A, B, C, Judged, change, unmeasured
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, pretty_network
 
 MUCH_TIME = 0.05
@@ -27,7 +27,9 @@ def memory(record: ExperimentRecord) -> Judged:
                 continue
             parameters, saved = ours.parameters / base.parameters - 1, ours.saved_bytes / base.saved_bytes - 1
             raised += [parameters > 0, saved > 0]
-            figures.append(f"{pretty_network(network)}, {name}: {parameters:+.1%} parameters, {saved:+.1%} saved bytes")
+            figures.append(
+                f"{pretty_network(network)}, {name}: {change(parameters)} parameters, {change(saved)} saved bytes"
+            )
     if not raised:
         return unmeasured("parameters and memory of A, B and C were", _COST)
     verdict = TRUE if all(raised) else FALSE if not any(raised) else NOT_SETTLED
@@ -46,7 +48,12 @@ def time(record: ExperimentRecord) -> Judged:
     inside = all(low > 1 - MUCH_TIME and high < 1 + MUCH_TIME for _, _, (low, high), _ in ratios)
     outside = any(low > 1 + MUCH_TIME or high < 1 - MUCH_TIME for _, _, (low, high), _ in ratios)
     network, name, (low, high), ratio = max(ratios, key=lambda one: abs(one[3] - 1))
-    figure = f"largest: {name} on {pretty_network(network)}, {ratio - 1:+.1%} of a step, of {len(ratios)} compared"
+    figure = f"largest: {name} on {pretty_network(network)}, {change(ratio - 1)} of a step, of {len(ratios)} compared"
     machine = next((cost.hardware for cost in record.costs if cost.hardware), "this machine")
-    source = f"cost: interleaved steps on {machine}; 'much' is over {MUCH_TIME:.0%}"
-    return (TRUE if inside else FALSE if outside else NOT_SETTLED), figure, f"{low - 1:+.1%} to {high - 1:+.1%}", source
+    source = f"cost: interleaved steps on {machine}; 'much' is over {100 * MUCH_TIME:g} %"
+    return (
+        (TRUE if inside else FALSE if outside else NOT_SETTLED),
+        figure,
+        f"{change(low - 1)} to {change(high - 1)}",
+        source,
+    )

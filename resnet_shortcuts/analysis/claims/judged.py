@@ -12,6 +12,16 @@ def unmeasured(what: str, command: str) -> Judged:
     return NOT_SETTLED, f"{what} not measured", "", command
 
 
+def percent(share: float, places: int = 1) -> str:
+    """A share in percent."""
+    return f"{100 * share:.{places}f} %"
+
+
+def change(share: float) -> str:
+    """A change in percent, with its sign."""
+    return f"{signed(100 * share, 1)} %"
+
+
 def signed(value: float, places: int = 2) -> str:
     """A number with its sign, typeset."""
     return f"{value:+.{places}f}".replace("-", "−")

@@ -22,10 +22,12 @@ from resnet_shortcuts.analysis.claims.judged import (
     A,
     Judged,
     ends,
+    percent,
     signed,
     unmeasured,
 )
 from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS
+from resnet_shortcuts.words import counted
 
 CLAIMED = (A, ASKER, AVG)  # whose properties these claims need
 MUCH_GRADIENT = 0.1
@@ -113,7 +115,7 @@ class Facts:
 
     def source(self, what: str) -> str:
         """Where figures come from: the command, the seeds, and what was measured on what."""
-        return f"rsc verify, {self.seeds} seed{'' if self.seeds == 1 else 's'}: {what}"
+        return f"rsc verify, {counted(self.seeds, 'seed')}: {what}"
 
 
 def _unmeasured(what: str) -> Judged:
@@ -133,8 +135,10 @@ def is_max_pool(facts: Facts) -> Judged:
     picks = all(linear) and all(abs(value - 0.25) < 1e-6 for value in (*rank, *reach))
     picks = picks and all(abs(value - 1) < 1e-6 for values in spectra for value in values) and all(beside)
     figure = "" if not beside else "equal to it to the last bit; " if all(beside) else "not equal to it; "
-    figure += f"{'linear' if all(linear) else 'not linear'}, {reach[0]:.0%} of the pixels reach the output, "
-    figure += f"rank {rank[0]:.0%} of n, singular values " + ", ".join(f"{value:.3g}" for value in spectra[0][:4])
+    figure += f"{'linear' if all(linear) else 'not linear'}, {percent(reach[0], 0)} of the pixels reach the output, "
+    figure += f"rank {percent(rank[0], 0)} of n, singular values " + ", ".join(
+        f"{value:.3g}" for value in spectra[0][:4]
+    )
     figure += ": one pixel of four is handed on as it is" if picks else ""
     source = facts.source(f"{_OPERATOR}, white noise; and on digits and activations")
     return (TRUE if picks else FALSE), figure, _EXACT, source
@@ -146,7 +150,9 @@ def discards(facts: Facts) -> Judged:
     if not (coverage and rank):
         return _unmeasured("coverage and rank were")
     true = all(abs(value - 0.25) < 0.01 for value in (*coverage, *rank))
-    figure = f"{coverage[0]:.0%} of the pixels reach the output and get gradient, rank {rank[0]:.0%} of n"
+    figure = (
+        f"{percent(coverage[0], 0)} of the pixels reach the output and get gradient, rank {percent(rank[0], 0)} of n"
+    )
     decoded = _decoded(facts, A, "information")
     if decoded:
         figure += f"; of all pixels' variance those left explain: {decoded}"
@@ -156,7 +162,7 @@ def discards(facts: Facts) -> Judged:
 
 def _decoded(facts: Facts, shortcut: str, what: str) -> str:
     found = {on: estimate(list(values.values())) for on, values in facts.numbers(shortcut, what).items()}
-    return ", ".join(f"{_input(on)} {one.mean:.1%}" for on, one in found.items())
+    return ", ".join(f"{_input(on)} {percent(one.mean)}" for on, one in found.items())
 
 
 def _input(on: str) -> str:
@@ -171,7 +177,9 @@ def encodes(facts: Facts) -> Judged:
         pairs = facts.paired(ASKER, A, what)
         if not pairs:
             return _unmeasured("rank, and what can be decoded of operator and block, were")
-        shown = ", ".join(f"{_input(on)} {ours:.1%} / {theirs:.1%}" for on, (ours, theirs, _) in pairs.items())
+        shown = ", ".join(
+            f"{_input(on)} {percent(ours)} / {percent(theirs)}" for on, (ours, theirs, _) in pairs.items()
+        )
         parts.append(f"{DECODED.get(what, what)}: {shown}")
         found += [(f"{what}, {_input(on)}", difference) for on, (_, _, difference) in pairs.items()]
     signs = [one.sign() for _, one in found]
@@ -201,14 +209,16 @@ def lossless(facts: Facts) -> Judged:
     if not (rank and found):
         return _unmeasured("its rank and what can be decoded were")
     parts = [f"{DECODED[what]}: {_decoded(facts, AVG, what)}" for what in DECODED if facts.numbers(AVG, what)]
-    figure = f"keeps {max(rank):.0%} of the dimensions; {'; '.join(parts)}"
+    figure = f"keeps {percent(max(rank), 0)} of the dimensions; {'; '.join(parts)}"
     (what, on), most = max(found.items(), key=lambda item: item[1].mean)
     verdict = NOT_SETTLED
     if min(rank) > 0.999 and all(one.low > 0.999 for one in found.values()):
         verdict = TRUE
     elif max(rank) < 0.999 and all(one.high < 0.999 for one in found.values()):
         verdict = FALSE
-    interval = "" if math.isnan(most.low) else f"most: {most.low:.1%} to {most.high:.1%}, {what}, {_input(on)}; "
+    interval = (
+        "" if math.isnan(most.low) else f"most: {percent(most.low)} to {percent(most.high)}, {what}, {_input(on)}; "
+    )
     return verdict, figure, f"{interval}rank {_EXACT}", facts.source(_REAL)
 
 
@@ -222,7 +232,7 @@ def passes_gradient(facts: Facts) -> Judged:
     figure = f"the operator alone hands on {energy:.2g} times the energy of A's gradient"
     coverage = facts.every(AVG, COVERAGE)
     if coverage:
-        figure += f", to {min(coverage):.0%} of the pixels"
+        figure += f", to {percent(min(coverage), 0)} of the pixels"
     figure += f"; the norm at the stem ({where}) is {ratio.mean:.2f} times A's"
     least = 1 - MUCH_GRADIENT
     network_hinders = -ratio.sign(least)

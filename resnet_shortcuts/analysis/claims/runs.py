@@ -24,6 +24,7 @@ from resnet_shortcuts.analysis.claims.judged import (
 from resnet_shortcuts.analysis.records import ExperimentRecord, RunRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.statistics import ALPHA, Paired
 from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair, finished_by_seed
+from resnet_shortcuts.words import counted
 
 
 class FromRuns:
@@ -87,7 +88,7 @@ class FromRuns:
 
     def _figure(self, network: str, what: str, test: Paired) -> str:
         where = f"{pretty_network(network)}: " if len(self._networks) > 1 else ""
-        return f"{where}{what} = {signed(test.mean)} points, {test.n} seeds"
+        return f"{where}{what} = {signed(test.mean)} points, {counted(test.n, 'seed')}"
 
     def _together(self, verdicts: Sequence[str], figures: Sequence[str], intervals: Sequence[str], what: str) -> Judged:
         if not verdicts:
