@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from resnet_shortcuts.analysis.claims import CLAIMED, TEXTS, Claim, judge_claims
-from resnet_shortcuts.analysis.claims.operators import MAX_POOL
+from resnet_shortcuts.analysis.claims.operators import DECODED, MAX_POOL
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord
 from resnet_shortcuts.experiments.properties import SEEDS, measured_properties
 from tests.analysis.made import NET, of_accuracies
@@ -53,7 +53,7 @@ def test_one_measure_that_points_elsewhere_or_nowhere_settles_nothing(what: str,
     found = claim(3, runs(plain=BASE), verify_rows({**TABLE, ("max-pad", what, "real images"): theirs}))
     assert found.verdict == "not settled"
     assert f"{100 * theirs:.1f} % / 53.0 %" in found.figure
-    assert f"{what}, digits" in found.interval or theirs == 0.6  # the one that is not clear is the one shown
+    assert f"{DECODED[what]}, digits" in found.interval or theirs == 0.6  # the one that is not clear is the one shown
 
 
 def test_more_information_by_every_measure_is_true() -> None:

@@ -51,9 +51,5 @@ def time(record: ExperimentRecord) -> Judged:
     figure = f"largest: {name} on {pretty_network(network)}, {change(ratio - 1)} of a step, of {len(ratios)} compared"
     machine = next((cost.hardware for cost in record.costs if cost.hardware), "this machine")
     source = f"cost: interleaved steps on {machine}; 'much' is over {100 * MUCH_TIME:g} %"
-    return (
-        (TRUE if inside else FALSE if outside else NOT_SETTLED),
-        figure,
-        f"{change(low - 1)} to {change(high - 1)}",
-        source,
-    )
+    verdict = TRUE if inside else FALSE if outside else NOT_SETTLED
+    return verdict, figure, f"{change(low - 1)} to {change(high - 1)}", source

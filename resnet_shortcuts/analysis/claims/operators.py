@@ -35,8 +35,11 @@ RANK, COVERAGE, INFLUENCE, GAIN, LINEAR = "rank / n", "coverage", "influence", "
 SINGULAR, STEM = "singular values", "gradient norm, stem"
 MAX_POOL = "1x1 max-pool of stride 2, then zeros"
 # Measures (c), (d) and (e) of information, each of which must agree before a claim about information is settled.
-DECODED = {"information": "decoded from the operator's output", "block information, v1.5": "from a v1.5 block's join",
-           "block information, v1": "from a v1 block's join"}  # fmt: skip
+DECODED = {
+    "information": "decoded from the operator's output",
+    "block information, v1.5": "decoded from a v1.5 block's join",
+    "block information, v1": "decoded from a v1 block's join",
+}
 _INPUTS = {"random": "white noise", "smooth field": "smooth fields", "real images": "digits"}
 _OPERATOR = "the operator at a transition from 8 to 16 channels, 8 x 8"
 _REAL = (
@@ -136,9 +139,8 @@ def is_max_pool(facts: Facts) -> Judged:
     picks = picks and all(abs(value - 1) < 1e-6 for values in spectra for value in values) and all(beside)
     figure = "" if not beside else "equal to it to the last bit; " if all(beside) else "not equal to it; "
     figure += f"{'linear' if all(linear) else 'not linear'}, {percent(reach[0], 0)} of the pixels reach the output, "
-    figure += f"rank {percent(rank[0], 0)} of n, singular values " + ", ".join(
-        f"{value:.3g}" for value in spectra[0][:4]
-    )
+    figure += f"rank {percent(rank[0], 0)} of n, singular values "
+    figure += ", ".join(f"{value:.3g}" for value in spectra[0][:4])
     figure += ": one pixel of four is handed on as it is" if picks else ""
     source = facts.source(f"{_OPERATOR}, white noise; and on digits and activations")
     return (TRUE if picks else FALSE), figure, _EXACT, source
@@ -150,9 +152,8 @@ def discards(facts: Facts) -> Judged:
     if not (coverage and rank):
         return _unmeasured("coverage and rank were")
     true = all(abs(value - 0.25) < 0.01 for value in (*coverage, *rank))
-    figure = (
-        f"{percent(coverage[0], 0)} of the pixels reach the output and get gradient, rank {percent(rank[0], 0)} of n"
-    )
+    figure = f"{percent(coverage[0], 0)} of the pixels reach the output and get gradient, "
+    figure += f"rank {percent(rank[0], 0)} of n"
     decoded = _decoded(facts, A, "information")
     if decoded:
         figure += f"; of all pixels' variance those left explain: {decoded}"
@@ -177,11 +178,10 @@ def encodes(facts: Facts) -> Judged:
         pairs = facts.paired(ASKER, A, what)
         if not pairs:
             return _unmeasured("rank, and what can be decoded of operator and block, were")
-        shown = ", ".join(
-            f"{_input(on)} {percent(ours)} / {percent(theirs)}" for on, (ours, theirs, _) in pairs.items()
-        )
-        parts.append(f"{DECODED.get(what, what)}: {shown}")
-        found += [(f"{what}, {_input(on)}", difference) for on, (_, _, difference) in pairs.items()]
+        name = DECODED.get(what, what)
+        shown = [f"{_input(on)} {percent(ours)} / {percent(theirs)}" for on, (ours, theirs, _) in pairs.items()]
+        parts.append(f"{name}: {', '.join(shown)}")
+        found += [(f"{name}, {_input(on)}", difference) for on, (_, _, difference) in pairs.items()]
     signs = [one.sign() for _, one in found]
     count = ", ".join(f"{signs.count(sign)} {word}" for sign, word in ((1, "more"), (-1, "less"), (0, "not clear")))
     verdict = TRUE if set(signs) == {1} else FALSE if set(signs) == {-1} else NOT_SETTLED
@@ -195,7 +195,7 @@ def _least_clear(found: Sequence[tuple[str, Estimate]]) -> str:
     if not known:
         return ""
     name, one = min(known, key=lambda item: max(item[1].low, -item[1].high))
-    return f"{signed(100 * one.mean)} ({ends(100 * one.low, 100 * one.high)}) points: the least clear, {name}"
+    return f"{signed(100 * one.mean)} ({ends(100 * one.low, 100 * one.high)}) points, the least clear: {name}"
 
 
 def lossless(facts: Facts) -> Judged:
@@ -216,9 +216,8 @@ def lossless(facts: Facts) -> Judged:
         verdict = TRUE
     elif max(rank) < 0.999 and all(one.high < 0.999 for one in found.values()):
         verdict = FALSE
-    interval = (
-        "" if math.isnan(most.low) else f"most: {percent(most.low)} to {percent(most.high)}, {what}, {_input(on)}; "
-    )
+    known = f"the most: {percent(most.low)} to {percent(most.high)}, {DECODED[what]}, {_input(on)}; "
+    interval = "" if math.isnan(most.low) else known
     return verdict, figure, f"{interval}rank {_EXACT}", facts.source(_REAL)
 
 
