@@ -123,7 +123,7 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     found = []
     for name in names:
         folder = Path(name)
-        if (folder / "plan.json").is_file():
+        if (folder / "plan.json").exists():
             found.append(Experiment.open(folder.resolve().parent, folder.resolve().name))
         else:
             found.append(Experiment.open(results, name))

@@ -26,7 +26,7 @@ def runs(
     debug: Debug = False,
 ) -> int:
     """List the runs of an experiment: done, running, interrupted, diverged, failed, damaged, planned, left over."""
-    from resnet_shortcuts.experiments.store import list_runs
+    from resnet_shortcuts.experiments.states import list_runs
 
     chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
     if yes and not prune:
@@ -42,7 +42,7 @@ def runs(
 
 
 def _prune(experiment: Any, yes: bool) -> int:
-    from resnet_shortcuts.experiments.store import prunable, prune
+    from resnet_shortcuts.experiments.states import prunable, prune
 
     folders = prunable(experiment)
     if not folders:

@@ -10,7 +10,8 @@ from typing import Any
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError
 
 FORMAT = 1
-_SEAL = "sha256"
+SEAL = "sha256"
+"""The key of a record's own hash."""
 _LARGEST_RECORD = 64 * 2**20
 
 
@@ -27,7 +28,7 @@ def sha256(data: bytes) -> str:
 def render(document: Mapping[str, Any]) -> bytes:
     """A record as JSON for people to read, with the hash of its content as last key."""
     record = {"format": FORMAT, **document}
-    sealed = {**record, _SEAL: sha256(canonical(record))}
+    sealed = {**record, SEAL: sha256(canonical(record))}
     return (json.dumps(sealed, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -37,15 +38,22 @@ def parse(data: bytes, where: Path | str) -> dict[str, Any]:
         record = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise IntegrityError("damaged record (not JSON)", str(where), "it is left out") from error
-    if not isinstance(record, dict) or _SEAL not in record:
+    if not isinstance(record, dict) or SEAL not in record:
         raise IntegrityError("damaged record (no hash in it)", str(where), "it is left out")
-    seal = record.pop(_SEAL)
+    seal = record.pop(SEAL)
     if isinstance(record.get("format"), int) and record["format"] > FORMAT:
         todo = "upgrade resnet-shortcuts to the version that wrote it, or a newer one"
         raise IntegrityError(f"record of format {record['format']} (this version reads {FORMAT})", str(where), todo)
-    if seal != sha256(canonical(record)):
+    if not _fits(seal, record):
         raise IntegrityError("damaged or edited record (its hash does not fit)", str(where), "it is left out")
     return record
+
+
+def _fits(seal: Any, record: dict[str, Any]) -> bool:
+    try:
+        return bool(seal == sha256(canonical(record)))
+    except ValueError:  # `render` would have refused it: NaN, infinity, half a character
+        return False
 
 
 def read(path: Path | str) -> bytes:

@@ -197,6 +197,33 @@ def test_a_damaged_run_is_to_do(rsc):
     assert "1 to train" in rsc("train", "--config", "tiny.yaml").stderr
 
 
+@pytest.mark.parametrize("command", [["compare"], ["runs"], ["report", "-o", "page.html"]])
+def test_an_edited_plan_is_told_in_one_line_by_whatever_reads_it(trained, command):
+    plan = trained.folder / "results" / "tiny" / "plan.json"
+    whole = plan.read_bytes()
+    plan.write_bytes(whole.replace(b'"shortcut": "plain"', b'"shortcut": "plein"', 1))
+    assert plan.read_bytes() != whole
+    try:
+        done = trained(*command)
+    finally:
+        plan.write_bytes(whole)
+    assert (done.returncode, done.stdout) == (4, "")
+    reason, todo = "edited or damaged: its hash does not fit", "the same 'rsc train' again writes it anew"
+    assert done.stderr.splitlines() == [f"error: damaged plan ({reason}): results/tiny/plan.json: {todo}"]
+    assert not (trained.folder / "page.html").exists()
+
+
+def test_a_folder_in_place_of_the_plan_is_told(rsc):
+    plan = rsc.folder / "results" / "tiny" / "plan.json"
+    plan.mkdir(parents=True)
+    for command in (["compare"], ["runs"], ["compare", "tiny"], ["runs", plan.parent]):
+        done = rsc(*command)
+        assert done.returncode == 4
+        assert len(done.stderr.splitlines()) == 1
+        assert "damaged plan (a folder has its name)" in done.stderr
+        assert "tiny/plan.json: remove the folder" in done.stderr
+
+
 def test_fault_16_the_output_folder_is_a_file(rsc):
     (rsc.folder / "results").write_text("not a folder")
     done = rsc("train", "--config", rsc.config())

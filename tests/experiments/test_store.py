@@ -1,6 +1,7 @@
 """The store without torch: what is published, listed, pruned, and what is not touched."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from resnet_shortcuts.errors import IntegrityError, UsageError
 from resnet_shortcuts.experiments import checkpoints, locks, records
 from resnet_shortcuts.experiments.config import load_config
 from resnet_shortcuts.experiments.plan import make_plan
+from resnet_shortcuts.experiments.states import list_runs, prunable, prune
 from resnet_shortcuts.experiments.store import (
     FAILED,
     HISTORY,
@@ -19,10 +21,7 @@ from resnet_shortcuts.experiments.store import (
     PREDICTIONS,
     Experiment,
     experiment_names,
-    list_runs,
     pack_predictions,
-    prunable,
-    prune,
 )
 
 YAML = """
@@ -147,9 +146,36 @@ def test_the_same_config_again_writes_nothing(experiment, tmp_path):
 
 
 def test_a_damaged_plan_is_an_integrity_error(experiment):
-    (experiment.folder / "plan.json").write_text('{"format": 1}')
-    with pytest.raises(IntegrityError, match="damaged plan"):
-        experiment.runs()
+    plan = experiment.folder / "plan.json"
+    for data, reason in (
+        (b'{"format": 1}', "something is missing"),
+        (b"\xff", "not text"),
+        (plan.read_bytes().replace(b'"seed": 1', b'"seed": 7', 1), "edited or damaged: its hash does not fit"),
+    ):
+        plan.write_bytes(data)
+        with pytest.raises(IntegrityError, match=re.escape(f"damaged plan ({reason}): {plan}: the same 'rsc train'")):
+            experiment.runs()
+
+
+def test_a_folder_in_place_of_the_plan_is_a_damaged_plan(experiment):
+    (experiment.folder / "plan.json").unlink()
+    (experiment.folder / "plan.json").mkdir()
+    for opened in (Experiment.open(experiment.results, "stored"), Experiment.newest(experiment.results)):
+        with pytest.raises(
+            IntegrityError, match=r"damaged plan \(a folder has its name\): .*plan.json: remove the folder"
+        ):
+            opened.plan()
+
+
+def test_a_plan_of_before_there_were_seals_is_sealed_by_the_next_train(experiment, tmp_path):
+    path = experiment.folder / "plan.json"
+    plan, sealed = experiment.plan(), path.read_bytes()
+    document = json.loads(sealed)
+    del document["sha256"]
+    path.write_text(json.dumps({**document, "format": 1}, indent=1, sort_keys=True))
+    assert experiment.plan() == plan
+    Experiment.create(tmp_path / "results", load_config(tmp_path / "config.yaml"), plan)
+    assert path.read_bytes() == sealed
 
 
 def test_fault_55_a_lock_dies_with_its_process_and_only_then(tmp_path):
@@ -190,6 +216,15 @@ def test_a_lock_on_a_file_that_is_gone_guards_nothing(tmp_path, monkeypatch):
     assert locks.is_held(path)
     assert locks.try_lock(path) is None
     lock.release()
+
+
+@pytest.mark.parametrize("edit", [("50.0", "NaN"), ("50.0", "1e999"), ('"done"', '"\\ud800"')])
+def test_an_edit_that_no_record_could_hold_is_found(experiment, edit):
+    path = experiment.run_folder(store(experiment, 0)) / "run.json"
+    whole = path.read_text()
+    path.write_text(whole.replace(*edit))
+    assert path.read_text() != whole
+    assert [error.what for error in experiment.damaged()] == ["damaged or edited record (its hash does not fit)"]
 
 
 def test_a_result_that_names_a_file_elsewhere_is_refused(experiment):

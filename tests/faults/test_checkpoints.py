@@ -10,7 +10,8 @@ import pytest
 from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import checkpoints, records
-from resnet_shortcuts.experiments.store import FAILED, HISTORY, PREDICTIONS, RUN, list_runs
+from resnet_shortcuts.experiments.states import list_runs
+from resnet_shortcuts.experiments.store import FAILED, HISTORY, PREDICTIONS, RUN
 from tests.disk import Disk
 from tests.faults.faulty_os import Recorder
 from tests.faults.rig import TORTURE, YAML, make_rig
