@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resnet_shortcuts import collector
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
@@ -26,6 +27,7 @@ Margin = Annotated[
 
 
 @app.command()
+@collector.at_rest()
 def compare(
     experiments: Experiments = None,
     baseline: Baseline = None,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from resnet_shortcuts import collector
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.compare import find_experiments
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Output, Results
@@ -14,6 +15,7 @@ from resnet_shortcuts.errors import Exit, UsageError
 
 
 @app.command()
+@collector.at_rest()
 def runs(
     experiment: Annotated[str | None, typer.Argument(metavar="[NAME|DIR]", help="Without it, the newest.")] = None,
     format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,

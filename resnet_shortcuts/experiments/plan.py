@@ -3,8 +3,8 @@
 The science of a run is all that its result follows from: strategy, network, data content and preparation, recipe,
 seed, precision, format version. How it was executed (device, threads, jobs, versions) is recorded, not hashed.
 
-``plan.json`` carries a hash of its own content, as the records of runs do: who reads it need not hash every run's
-science again to know that nobody has edited it. Plans of format 1 carry none; of them every run is checked.
+``plan.json`` is sealed like the records of runs: who reads it need not hash every run's science again to know that
+nobody has edited it. Plans of format 1 carry no hash; of them every run is checked.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from resnet_shortcuts.data.spec import steps_per_epoch
 from resnet_shortcuts.errors import SettingError
+from resnet_shortcuts.experiments import records
 from resnet_shortcuts.experiments.config import Config, check_batch_size
-from resnet_shortcuts.experiments.records import SEAL, canonical, render, sha256
 from resnet_shortcuts.training.spec import SCHEDULE_TODO, schedule_problem, total_steps
 
 SCIENCE_FORMAT = 1
@@ -49,7 +49,7 @@ class Plan:
 
     def to_json(self) -> str:
         """JSON for ``plan.json``; the same plan is always the same text."""
-        return render({"format": FORMAT, **asdict(self)}).decode()
+        return records.render({"format": FORMAT, **asdict(self)}).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -61,9 +61,9 @@ class Plan:
         written = document.get("format") if isinstance(document, dict) else None
         if written not in (FORMAT, UNSEALED):
             raise ValueError(f"of format {written}, and this version reads {FORMAT}" if written else "not a plan")
-        sealed = written == FORMAT
-        if sealed and document.pop(SEAL, None) != sha256(canonical(document)):
-            raise ValueError("edited or damaged: its hash does not fit")
+        sealed = written == FORMAT or records.SEAL in document
+        if sealed and not records.seal_holds(text.encode()):
+            raise ValueError("its hash does not fit its content")
         try:
             runs = tuple(PlannedRun(**run) for run in document["runs"])
             plan = cls(str(document["name"]), str(document["precision"]), runs)
@@ -83,7 +83,7 @@ def _check_ids(runs: Iterable[PlannedRun]) -> None:
 
 def run_id(science: Mapping[str, Any]) -> str:
     """Sixteen hex digits of the SHA-256 of the canonical JSON of a run's science."""
-    return sha256(canonical(science))[:ID_LENGTH]
+    return records.sha256(records.canonical(science))[:ID_LENGTH]
 
 
 def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) -> Plan:
@@ -107,7 +107,7 @@ def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) 
         for network in config.networks:
             for shortcut in config.shortcuts:
                 own = {"network": network.identity(), "shortcut": shortcut.identity(), "seed": seed}
-                science = json.loads(canonical({**shared, **own}))
+                science = json.loads(records.canonical({**shared, **own}))
                 runs.append(PlannedRun(run_id(science), network.label, shortcut.name, seed, science))
     return Plan(config.name, precision, tuple(runs))
 

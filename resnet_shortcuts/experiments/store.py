@@ -195,11 +195,11 @@ class Experiment:
         try:
             return Plan.from_json(records.read(path).decode())
         except IntegrityError as error:
-            raise IntegrityError(f"damaged plan ({error.what})", str(path), todo) from error
+            raise IntegrityError(f"damaged or edited plan ({error.what})", str(path), todo) from error
         except UnicodeDecodeError as error:
-            raise IntegrityError("damaged plan (not text)", str(path), todo) from error
+            raise IntegrityError("damaged or edited plan (not text)", str(path), todo) from error
         except ValueError as error:
-            raise IntegrityError(f"damaged plan ({error})", str(path), todo) from error
+            raise IntegrityError(f"damaged or edited plan ({error})", str(path), todo) from error
 
     def run_folder(self, run_id: str) -> Path:
         """Where the finished run is, or will be."""
@@ -251,9 +251,8 @@ class Experiment:
     def left_over(self, plan: "Plan | None" = None) -> list[str]:
         """Ids of stored runs that the plan does not name. ``plan``: as already read; reading it again takes time."""
         planned = {run.run_id for run in (plan or self.plan()).runs}
-        there = self.folder / "runs"
-        names = [path.name for path in there.iterdir() if not path.name.startswith(".")] if there.is_dir() else []
-        return sorted(set(names) - planned)
+        names = {path.name for path in self._runs.iterdir()} if self._runs.is_dir() else set()
+        return sorted(name for name in names - planned if not name.startswith("."))
 
     def _ended(self, run_id: str) -> StoredRun | None:
         if self.finished(run_id):

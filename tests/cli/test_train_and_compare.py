@@ -208,8 +208,8 @@ def test_an_edited_plan_is_told_in_one_line_by_whatever_reads_it(trained, comman
     finally:
         plan.write_bytes(whole)
     assert (done.returncode, done.stdout) == (4, "")
-    reason, todo = "edited or damaged: its hash does not fit", "the same 'rsc train' again writes it anew"
-    assert done.stderr.splitlines() == [f"error: damaged plan ({reason}): results/tiny/plan.json: {todo}"]
+    reason, todo = "its hash does not fit its content", "the same 'rsc train' again writes it anew"
+    assert done.stderr.splitlines() == [f"error: damaged or edited plan ({reason}): results/tiny/plan.json: {todo}"]
     assert not (trained.folder / "page.html").exists()
 
 

@@ -10,7 +10,6 @@ import pytest
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.experiments.config import Config, load_config
 from resnet_shortcuts.experiments.plan import Plan, make_plan, run_id
-from resnet_shortcuts.experiments.records import canonical
 
 TEXT = """\
 data: {source: digits, train_size: 300}
@@ -122,7 +121,7 @@ def test_json_round_trip(path: Path) -> None:
         ("3", "not a plan"),
         ('{"format": [1]}', "of format"),
         ('{"format": 3, "runs": []}', "of format 3, and this version reads 2"),
-        ('{"format": 2, "name": "", "precision": "fp32", "runs": []}', "edited or damaged: its hash does not fit"),
+        ('{"format": 2, "name": "", "precision": "fp32", "runs": []}', "its hash does not fit its content"),
         ('{"format": 1}', "something is missing"),
         ('{"format": 1, "name": "", "precision": "", "runs": 3}', "something is missing"),
         ('{"format": 1, "runs": [{"run_id": 1}]}', "something is missing"),
@@ -141,21 +140,17 @@ EDITS = {"science": ('"lr": 0.1', '"lr": 0.2'), "label": ('"max-pad"', '"avg-pad
 def test_an_edited_plan_is_found(path: Path, edit: tuple[str, str]) -> None:
     text = make_plan(config_of(path), DATA, "fp32").to_json()
     assert edit[0] in text
-    with pytest.raises(ValueError, match="edited or damaged"):
+    with pytest.raises(ValueError, match="its hash does not fit"):
         Plan.from_json(text.replace(*edit, 1))
 
 
-def test_a_bit_that_flips_anywhere_is_found_or_changes_nothing(path: Path) -> None:
-    plan = make_plan(load_config(path, ["shortcuts=[A]", "networks=[cifar-resnet-8]", "seeds=1"]), DATA, "fp32")
-    data, found = plan.to_json().encode(), 0
+def test_a_bit_that_flips_anywhere_is_found(path: Path) -> None:
+    data = make_plan(config_of(path), DATA, "fp32").to_json().encode()
     for place in range(len(data)):
         flipped = bytearray(data)
         flipped[place] ^= 1 << place % 8
-        try:
-            assert Plan.from_json(flipped.decode()) == plan
-        except ValueError:
-            found += 1
-    assert found > 0.7 * len(data)  # the rest is white space
+        with pytest.raises(ValueError):
+            Plan.from_json(flipped.decode())
 
 
 def unsealed(plan: Plan) -> str:
@@ -176,18 +171,18 @@ def test_a_plan_of_before_there_were_seals_is_read_and_every_run_checked(path: P
 
 def test_a_sealed_plan_does_not_pass_without_its_seal(path: Path) -> None:
     document = json.loads(make_plan(config_of(path), DATA, "fp32").to_json())
+    for format_ in (1, 2):
+        with pytest.raises(ValueError, match="its hash does not fit"):
+            Plan.from_json(json.dumps({**document, "format": format_, "sha256": "0" * 64}, indent=1))
     del document["sha256"]
-    with pytest.raises(ValueError, match="edited or damaged"):
-        Plan.from_json(json.dumps(document))
+    with pytest.raises(ValueError, match="its hash does not fit"):
+        Plan.from_json(json.dumps(document, indent=1))
 
 
 def test_a_sealed_plan_is_not_hashed_run_by_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text, hashed = make_plan(config_of(path), DATA, "fp32").to_json(), []
-    monkeypatch.setattr(
-        "resnet_shortcuts.experiments.plan.canonical", lambda what: hashed.append(what) or canonical(what)
-    )
+    text = make_plan(config_of(path), DATA, "fp32").to_json()
+    monkeypatch.delattr("resnet_shortcuts.experiments.records.canonical")
     assert len(Plan.from_json(text).runs) == 8
-    assert len(hashed) == 1
 
 
 def test_fault_18_a_batch_larger_than_the_prepared_data(path: Path) -> None:

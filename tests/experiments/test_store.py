@@ -150,10 +150,12 @@ def test_a_damaged_plan_is_an_integrity_error(experiment):
     for data, reason in (
         (b'{"format": 1}', "something is missing"),
         (b"\xff", "not text"),
-        (plan.read_bytes().replace(b'"seed": 1', b'"seed": 7', 1), "edited or damaged: its hash does not fit"),
+        (plan.read_bytes().replace(b'"seed": 1', b'"seed": 7', 1), "its hash does not fit its content"),
     ):
         plan.write_bytes(data)
-        with pytest.raises(IntegrityError, match=re.escape(f"damaged plan ({reason}): {plan}: the same 'rsc train'")):
+        with pytest.raises(
+            IntegrityError, match=re.escape(f"damaged or edited plan ({reason}): {plan}: the same 'rsc train'")
+        ):
             experiment.runs()
 
 
@@ -218,13 +220,37 @@ def test_a_lock_on_a_file_that_is_gone_guards_nothing(tmp_path, monkeypatch):
     lock.release()
 
 
-@pytest.mark.parametrize("edit", [("50.0", "NaN"), ("50.0", "1e999"), ('"done"', '"\\ud800"')])
-def test_an_edit_that_no_record_could_hold_is_found(experiment, edit):
+def as_before(path):
+    """Write a record as those of format 1 were: with the hash of its canonical spelling."""
+    record = {**records.parse(path.read_bytes(), path), "format": 1}
+    path.write_text(json.dumps({**record, "sha256": records.sha256(records.canonical(record))}, indent=1) + "\n")
+
+
+EDITS = [("50.0", "51.0"), ("50.0", "NaN"), ("50.0", "1e999"), ('"done"', '"\\ud800"'), ('"format": ', '"format": 3')]
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("edit", [*EDITS, ('"sha256": "', '"sha256": "0'), ('"format": 2', '"format": 1')])
+def test_an_edited_record_is_found(experiment, edit, older):
     path = experiment.run_folder(store(experiment, 0)) / "run.json"
-    whole = path.read_text()
-    path.write_text(whole.replace(*edit))
-    assert path.read_text() != whole
-    assert [error.what for error in experiment.damaged()] == ["damaged or edited record (its hash does not fit)"]
+    if older:
+        as_before(path)
+    assert experiment.runs()
+    edit = ('"format": 1', '"format": 2') if older and edit[0] == '"format": 2' else edit
+    head, found, tail = path.read_text().rpartition(edit[0])
+    assert found
+    path.write_text(f"{head}{edit[1]}{tail}")
+    (error,) = experiment.damaged()
+    assert error.what.startswith(("damaged or edited record (its hash does not fit)", "record of format 3"))
+    assert experiment.runs() == []
+
+
+def test_a_record_of_before_is_compared_as_ever(experiment):
+    run_id = store(experiment, 0)
+    before = experiment.run(run_id)
+    as_before(before.folder / "run.json")
+    after = experiment.run(run_id).verify()
+    assert {**after.record, "format": 2} == before.record
 
 
 def test_a_result_that_names_a_file_elsewhere_is_refused(experiment):
