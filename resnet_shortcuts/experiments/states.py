@@ -60,9 +60,13 @@ def _state(experiment: Experiment, planned: "PlannedRun") -> RunState:
     work = experiment.work_folder(run_id)
     if locks.is_held(work / LOCK):
         return line("running")
+    try:
+        checkpoint = checkpoints.newest(work, run_id, warn=lambda text: None)
+    except IntegrityError as error:  # none is good: to go on would fail, whatever the last attempt failed of
+        return line("damaged", str(error))
     if failure := experiment.failure(run_id):
         return line("failed", failure.reason)
-    if checkpoints.exists(work):
+    if checkpoint:
         return line("interrupted", "a checkpoint is kept")
     return line("interrupted", "no checkpoint yet") if work.is_dir() else line("planned")
 

@@ -95,6 +95,28 @@ def test_every_state_is_listed(experiment):
     assert list_runs(experiment)[3].state == "interrupted"
 
 
+@pytest.mark.parametrize("tried", [False, True])
+def test_a_run_whose_checkpoints_are_all_damaged_is_damaged_until_it_is_pruned(experiment, tried):
+    run_id = experiment.plan().runs[0].run_id
+    work = experiment.work_folder(run_id)
+    for step in (1, 2):
+        progress = json.dumps({"format": 1, "step": step, "epoch": 0}).encode()
+        checkpoints.save(work, run_id, {"state.safetensors": b"tensors", "progress.json": progress}, {})
+    if tried:
+        failed = {"run_id": run_id, "science": {}, "labels": {}, "status": "failed", "reason": "damaged file"}
+        (work / FAILED).write_bytes(records.render(failed))
+    newest, older = sorted(work.glob("*.safetensors"), reverse=True)
+    newest.write_bytes(b"tensorz")
+    assert list_runs(experiment)[0].state == ("failed" if tried else "interrupted"), "one is still good"
+    older.write_bytes(b"tensorz")
+    state = list_runs(experiment)[0]
+    assert state.state == "damaged"
+    assert str(newest) in state.reason
+    assert "'rsc runs --prune' drops them" in state.reason
+    assert prune(experiment) == [work]
+    assert list_runs(experiment)[0].state == "planned"
+
+
 def test_runs_that_the_plan_does_not_name_are_left_over(experiment, tmp_path):
     store(experiment, 5)
     (tmp_path / "config.yaml").write_text(YAML.replace("seeds: 2", "seeds: 1"))
