@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
@@ -98,6 +99,29 @@ def test_an_interrupted_sweep_saves_and_compare_says_what_trains_the_rest(rsc):
     assert done.returncode == 2
     assert "none of its runs is finished" in done.stderr
     assert "rsc train --config results/tiny/config.yaml" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "what"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_during_the_cost_pass_ends_with_a_line_and_no_process_left(trained, number, code, what):
+    command = trained.command("train", "--config", "tiny.yaml", "--set", "cost={measure: true, seconds: 600}")
+    process = subprocess.Popen(
+        command, cwd=trained.folder, env=trained.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    said = []
+    while not any("measuring costs" in line for line in said):
+        said.append(process.stderr.readline())
+    while not (measuring := psutil.Process(process.pid).children()):
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == code, rest
+    (line,) = [line for line in rest.splitlines() if line.startswith("error:")]
+    assert line == f"error: {what}: finished runs are kept: the same command goes on where it was"
+    assert "Traceback" not in rest
+    assert not [one for one in measuring if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_nothing_stored_is_told_with_the_command_that_changes_it(rsc):
