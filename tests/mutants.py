@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "a cached failure passes for a result",
         f"{PACKAGE}/experiments/store.py",
-        '{run_id}")  # noqa: PTH112',
-        '{run_id}") or (self.work_folder(run_id) / FAILED).is_file()  # noqa: PTH112',
+        '{run_id}")  # whatever',
+        '{run_id}") or (self.work_folder(run_id) / FAILED).is_file()  # whatever',
         "tests/faults/test_checkpoints.py::test_fault_43_a_crashed_run_never_counts_as_done",
     ),
     Mutant(
@@ -123,9 +123,16 @@ MUTANTS = (
     Mutant(
         "an edited record is believed",
         f"{PACKAGE}/experiments/records.py",
-        "    if seal != sha256(canonical(record)):\n",
-        "    if not seal:\n",
+        "    if not (seal_holds(data) or",
+        "    if not (seal or",
         "tests/faults/test_checkpoints.py::test_fault_42_an_edited_result_is_named_and_left_out",
+    ),
+    Mutant(
+        "an edited plan is believed",
+        f"{PACKAGE}/experiments/plan.py",
+        "if sealed and not records.seal_holds(text.encode()):",
+        "if sealed and records.SEAL not in document:",
+        "tests/experiments/test_plan.py::test_an_edited_plan_is_found[label]",
     ),
     Mutant(
         "a finished run is trained again",

@@ -1,8 +1,13 @@
 """The command line: thin commands over the rooms below. Nothing heavy is imported before a command needs it."""
 
+import contextlib
 import errno
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -26,6 +31,27 @@ app.registered_commands.sort(key=lambda command: [module.__name__ for module in 
 _ParserError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
+class _Terminated(BaseException):
+    """SIGTERM, where the sweep of ``train`` does not see to it: like KeyboardInterrupt, nothing else catches it."""
+
+
+@contextlib.contextmanager
+def _telling_sigterm() -> Iterator[None]:
+    """Within, SIGTERM raises `_Terminated`, so that processes are ended and a line is printed on the way out."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of ``rsc``: runs a command, prints errors as one line each, exits with the right code."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -39,10 +65,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
-        result = command.main(args=arguments, prog_name="rsc", standalone_mode=False)
-    except KeyboardInterrupt:
-        _complain("interrupted: finished runs are kept: the same command goes on where it was")
-        return Exit.INTERRUPTED
+        with _telling_sigterm():
+            result = command.main(args=arguments, prog_name="rsc", standalone_mode=False)
+        if result == Exit.INTERRUPTED:  # Typer makes this of KeyboardInterrupt
+            raise KeyboardInterrupt
+    except (KeyboardInterrupt, _Terminated) as stopped:
+        what = "interrupted" if isinstance(stopped, KeyboardInterrupt) else "terminated"
+        _complain(f"{what}: finished runs are kept: the same command goes on where it was")
+        return Exit.INTERRUPTED if what == "interrupted" else Exit.TERMINATED
     except typer.Abort:
         _complain("aborted: nothing was changed")
         return Exit.INTERRUPTED

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resnet_shortcuts import collector
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
@@ -27,6 +28,7 @@ Margin = Annotated[
 
 
 @app.command()
+@collector.at_rest()
 def compare(
     experiments: Experiments = None,
     baseline: Baseline = None,
@@ -127,7 +129,7 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     found = []
     for name in names:
         folder = Path(name)
-        if (folder / "plan.json").is_file():
+        if (folder / "plan.json").exists():
             found.append(Experiment.open(folder.resolve().parent, folder.resolve().name))
         else:
             found.append(Experiment.open(results, name))

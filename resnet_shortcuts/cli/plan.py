@@ -34,7 +34,8 @@ def plan(
     if study.warning:
         say(f"warning: {study.warning}")
     experiment = Experiment(results, study.config.name)
-    rows = network_counts(study)
+    with document.telling_lines():
+        rows = network_counts(study)
     for row in rows:
         runs = [run for run in study.plan.runs if (run.network, run.shortcut) == (row["network"], row["shortcut"])]
         done = sum(experiment.intact(run.run_id) for run in runs)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from resnet_shortcuts import collector
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.compare import find_experiments
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Output, Results
@@ -15,6 +16,7 @@ from resnet_shortcuts.words import counted
 
 
 @app.command()
+@collector.at_rest()
 def runs(
     experiment: Annotated[str | None, typer.Argument(metavar="[NAME|DIR]", help="Without it, the newest.")] = None,
     format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
@@ -27,7 +29,7 @@ def runs(
     debug: Debug = False,
 ) -> int:
     """List the runs of an experiment: done, running, interrupted, diverged, failed, damaged, planned, left over."""
-    from resnet_shortcuts.experiments.store import list_runs
+    from resnet_shortcuts.experiments.states import list_runs
 
     chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
     if yes and not prune:
@@ -43,7 +45,7 @@ def runs(
 
 
 def _prune(experiment: Any, yes: bool) -> int:
-    from resnet_shortcuts.experiments.store import prunable, prune
+    from resnet_shortcuts.experiments.states import prunable, prune
 
     folders = prunable(experiment)
     if not folders:

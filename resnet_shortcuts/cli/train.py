@@ -50,7 +50,8 @@ def train(
     stored = Experiment(results, loaded.name)
     to_do = [run for run in study.plan.runs if not stored.intact(run.run_id)]
     if to_do:
-        check_networks(study)
+        with document.telling_lines():
+            check_networks(study)
     experiment = Experiment.create(results, rerunnable(loaded, data_root), study.plan)
     say(
         f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side(at_once)}, "

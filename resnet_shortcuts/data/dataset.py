@@ -81,7 +81,7 @@ def load(folder: Path, spec: DataSpec) -> Dataset:
     DataError where the folder is not a prepared data set, SettingError where the data has too few images.
     """
     manifest = describe(folder)
-    check_sizes(spec, manifest)
+    check_sizes(spec, manifest["counts"])
     train_images, train_labels = _part(folder, "train")
     test_images, test_labels = _part(folder, "test")
     held = choose(train_labels, spec.validation, "validation") if spec.validation else np.empty(0, np.int64)

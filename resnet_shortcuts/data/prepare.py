@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,22 @@ def cache_folder() -> Path:
     return Path(os.path.expanduser(named))  # noqa: PTH111 - Path.expanduser raises where there is no such user
 
 
-def prepare(spec: DataSpec, *, data_root: Path | None, cache: Path, progress: Progress | None = None) -> Path:
+def prepare(
+    spec: DataSpec,
+    *,
+    data_root: Path | None,
+    cache: Path,
+    progress: Progress | None = None,
+    check: Callable[[int], None] = lambda train_images: None,
+) -> Path:
     """Find the data, decode it into ``cache`` unless it is there, and return its folder there, for ``load`` and
     ``describe``.
 
     A stamp of names, sizes and times tells whether a decoded copy is fresh; a damaged copy is made again. One
-    process decodes, others wait. ``progress(what, done, total)`` is called while decoding or downloading. Raises
-    DataError (missing, damaged), SettingError (sizes or classes that the data does not have), EnvironmentFault (disk
-    full, permission).
+    process decodes, others wait. ``progress(what, done, total)`` is called while decoding or downloading. ``check``
+    gets the number of training images (after ``train_size`` and ``validation``) once they are counted, so that
+    settings that do not fit them are refused before the wait. Raises DataError (missing, damaged), SettingError (sizes
+    or classes that the data does not have), EnvironmentFault (disk full, permission).
     """
     source = _FIND[spec.source](spec, data_root, cache, progress)
     key = digest([store.FORMAT, spec.source, spec.resolution, source.stamp])[:16]
@@ -51,8 +59,10 @@ def prepare(spec: DataSpec, *, data_root: Path | None, cache: Path, progress: Pr
     if not store.is_sound(target):
         with store.locked(target.parent / f".{target.name}.lock", progress), store.writing(target):
             if not store.is_sound(target):  # another process may have made it meanwhile
-                _decode(source, spec, target, progress)
-    check_sizes(spec, describe(target))
+                _decode(source, spec, target, progress, check)
+    counts = describe(target)["counts"]
+    check_sizes(spec, counts)
+    check(training_images(spec, counts))
     return target
 
 
@@ -69,9 +79,14 @@ def describe(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def check_sizes(spec: DataSpec, manifest: dict[str, Any]) -> None:
+def training_images(spec: DataSpec, counts: Mapping[str, int]) -> int:
+    """How many images are trained on, of the ``counts`` {"train": n, "test": n} that there are."""
+    return spec.train_size or counts["train"] - spec.validation
+
+
+def check_sizes(spec: DataSpec, counts: Mapping[str, int]) -> None:
     """Raises SettingError where ``train_size`` (with ``validation``) or ``test_size`` exceeds what the data has."""
-    train, test = manifest["counts"]["train"], manifest["counts"]["test"]
+    train, test = counts["train"], counts["test"]
     there = f"the {train:,} training images of {spec.source}"
     if spec.train_size is None and spec.validation >= train:
         what = f"data.validation {spec.validation} leaves none of {there}"
@@ -85,9 +100,14 @@ def check_sizes(spec: DataSpec, manifest: dict[str, Any]) -> None:
         raise SettingError(what, "data.test_size", f"at most {test:,}")
 
 
-def _decode(source: Source, spec: DataSpec, target: Path, progress: Progress | None) -> None:
+def _decode(
+    source: Source, spec: DataSpec, target: Path, progress: Progress | None, check: Callable[[int], None]
+) -> None:
     contents = source.open()
     _check(contents, source)
+    counts = {"train": len(contents.train.labels), "test": len(contents.test.labels)}
+    check_sizes(spec, counts)
+    check(training_images(spec, counts))
     for left in target.parent.glob(f".{target.name}.staging-*"):  # of a process that died: we hold the lock
         shutil.rmtree(left, ignore_errors=True)
     needed = sum(len(part.labels) * (int(np.prod(part.shape)) + 8) for part in (contents.train, contents.test))

@@ -2,20 +2,25 @@
 
 The science of a run is all that its result follows from: strategy, network, data content and preparation, recipe,
 seed, precision, format version. How it was executed (device, threads, jobs, versions) is recorded, not hashed.
+
+``plan.json`` is sealed like the records of runs: who reads it need not hash every run's science again to know that
+nobody has edited it. Plans of format 1 carry no hash; of them every run is checked.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from resnet_shortcuts.data.spec import steps_per_epoch
 from resnet_shortcuts.errors import SettingError
+from resnet_shortcuts.experiments import records
 from resnet_shortcuts.experiments.config import Config, check_batch_size
-from resnet_shortcuts.experiments.records import canonical, sha256
 from resnet_shortcuts.training.spec import SCHEDULE_TODO, schedule_problem, total_steps
 
-FORMAT = 1
+SCIENCE_FORMAT = 1
+FORMAT, UNSEALED = 2, 1
+"""The format that is written, and the older one that is still read."""
 ID_LENGTH = 16
 
 
@@ -44,25 +49,41 @@ class Plan:
 
     def to_json(self) -> str:
         """JSON for ``plan.json``; the same plan is always the same text."""
-        document = {"format": FORMAT, **asdict(self)}
-        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        return records.render({"format": FORMAT, **asdict(self)}).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The plan that `to_json` wrote. Raises ValueError, KeyError or TypeError where the text is not one."""
-        document = json.loads(text)
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError(f"not a plan of format {FORMAT}")
-        runs = tuple(PlannedRun(**run) for run in document["runs"])
-        for run in runs:
-            if run_id(run.science) != run.run_id:
-                raise ValueError(f"run {run.run_id} is not what its science says")
-        return cls(str(document["name"]), str(document["precision"]), runs)
+        """The plan that `to_json` wrote, or an older one. Raises ValueError, saying why, where the text is not one."""
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError("not JSON") from error
+        written = document.get("format") if isinstance(document, dict) else None
+        if written not in (FORMAT, UNSEALED):
+            raise ValueError(f"of format {written}, and this version reads {FORMAT}" if written else "not a plan")
+        sealed = written == FORMAT or records.SEAL in document
+        if sealed and not records.seal_holds(text.encode()):
+            raise ValueError("its hash does not fit its content")
+        try:
+            runs = tuple(PlannedRun(**run) for run in document["runs"])
+            plan = cls(str(document["name"]), str(document["precision"]), runs)
+        except (KeyError, TypeError) as error:
+            raise ValueError("something is missing") from error
+        if not sealed:
+            _check_ids(runs)
+        return plan
+
+
+def _check_ids(runs: Iterable[PlannedRun]) -> None:
+    """Raises ValueError where a run is not the one that its id says: what an unsealed plan can be checked for."""
+    for run in runs:
+        if run_id(run.science) != run.run_id or run.seed != run.science.get("seed"):
+            raise ValueError(f"run {run.run_id} is not what its science says")
 
 
 def run_id(science: Mapping[str, Any]) -> str:
     """Sixteen hex digits of the SHA-256 of the canonical JSON of a run's science."""
-    return sha256(canonical(science))[:ID_LENGTH]
+    return records.sha256(records.canonical(science))[:ID_LENGTH]
 
 
 def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) -> Plan:
@@ -76,7 +97,7 @@ def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) 
     if precision not in ("fp32", "bf16"):
         raise ValueError(f"precision {precision!r} is not resolved")
     shared = {
-        "format": FORMAT,
+        "format": SCIENCE_FORMAT,
         "data": {**data_identity, "normalize": config.data.normalize, "augment": sorted(config.data.augment)},
         "recipe": config.train.identity(),
         "precision": precision,
@@ -86,7 +107,7 @@ def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) 
         for network in config.networks:
             for shortcut in config.shortcuts:
                 own = {"network": network.identity(), "shortcut": shortcut.identity(), "seed": seed}
-                science = json.loads(canonical({**shared, **own}))
+                science = json.loads(records.canonical({**shared, **own}))
                 runs.append(PlannedRun(run_id(science), network.label, shortcut.name, seed, science))
     return Plan(config.name, precision, tuple(runs))
 

@@ -1,4 +1,8 @@
-"""JSON records that carry their own hash and those of the files beside them, so that damage and edits are found."""
+"""JSON records that carry their own hash and those of the files beside them, so that damage and edits are found.
+
+A record ends with the hash of all its bytes before that. Records of format 1 carry the hash of their canonical spelling
+instead: they are still read, which takes longer, since each is spelled out again to be checked.
+"""
 
 import hashlib
 import json
@@ -9,14 +13,18 @@ from typing import Any
 
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError
 
-FORMAT = 1
-_SEAL = "sha256"
+FORMAT, CANONICAL = 2, 1
+"""The format that is written, and the older one that is still read."""
+SEAL = "sha256"
+"""The key of a record's own hash."""
 _LARGEST_RECORD = 64 * 2**20
+_LAST_KEY = b',\n "sha256": "'
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical(document: Any) -> bytes:
     """The one spelling of a JSON document that is hashed. Raises ValueError on NaN and infinity."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _encoder.encode(document).encode()
 
 
 def sha256(data: bytes) -> str:
@@ -25,10 +33,18 @@ def sha256(data: bytes) -> str:
 
 
 def render(document: Mapping[str, Any]) -> bytes:
-    """A record as JSON for people to read, with the hash of its content as last key."""
-    record = {"format": FORMAT, **document}
-    sealed = {**record, _SEAL: sha256(canonical(record))}
-    return (json.dumps(sealed, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    """A record as JSON for people to read, with the hash of all that is before it as last key."""
+    text = json.dumps({"format": FORMAT, **document}, indent=1, ensure_ascii=False, allow_nan=False)
+    return _sealed(text.encode().removesuffix(b"\n}"))
+
+
+def _sealed(data: bytes) -> bytes:
+    return b'%s%s%s"\n}\n' % (data, _LAST_KEY, sha256(data).encode())
+
+
+def seal_holds(data: bytes) -> bool:
+    """Whether these are, byte for byte, a record that `render` wrote."""
+    return data == _sealed(data.rpartition(_LAST_KEY)[0])
 
 
 def parse(data: bytes, where: Path | str) -> dict[str, Any]:
@@ -37,15 +53,23 @@ def parse(data: bytes, where: Path | str) -> dict[str, Any]:
         record = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise IntegrityError("damaged record (not JSON)", str(where), "it is left out") from error
-    if not isinstance(record, dict) or _SEAL not in record:
+    if not isinstance(record, dict) or SEAL not in record:
         raise IntegrityError("damaged record (no hash in it)", str(where), "it is left out")
-    seal = record.pop(_SEAL)
+    seal = record.pop(SEAL)
     if isinstance(record.get("format"), int) and record["format"] > FORMAT:
         todo = "upgrade resnet-shortcuts to the version that wrote it, or a newer one"
         raise IntegrityError(f"record of format {record['format']} (this version reads {FORMAT})", str(where), todo)
-    if seal != sha256(canonical(record)):
+    if not (seal_holds(data) or (record.get("format") == CANONICAL and _fits(seal, record))):
         raise IntegrityError("damaged or edited record (its hash does not fit)", str(where), "it is left out")
     return record
+
+
+def _fits(seal: Any, record: dict[str, Any]) -> bool:
+    """Whether this is the hash of a record of format 1."""
+    try:
+        return bool(seal == sha256(canonical(record)))
+    except ValueError:  # `render` would have refused it: NaN, infinity, half a character
+        return False
 
 
 def read(path: Path | str) -> bytes:
@@ -72,8 +96,8 @@ def _contents(path: Path | str, check: Callable[[int], None]) -> bytes:
         try:
             size = os.fstat(descriptor).st_size
             check(size)
-            data = os.read(descriptor, size)
-            while more := os.read(descriptor, 2**20):  # a read may stop early, and a file may grow meanwhile
+            data = os.read(descriptor, size + 1)  # one more than there is: fewer come only at the end of a file
+            while len(data) != size and (more := os.read(descriptor, 2**20)):  # it stopped early, or the file grew
                 data += more
         finally:
             os.close(descriptor)

@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from resnet_shortcuts import collector, durable
-from resnet_shortcuts.errors import IntegrityError, RscError, UsageError
-from resnet_shortcuts.experiments import checkpoints, locks, records
+from resnet_shortcuts import durable
+from resnet_shortcuts.errors import IntegrityError, UsageError
+from resnet_shortcuts.experiments import locks, records
 from resnet_shortcuts.names import did_you_mean
 
 if TYPE_CHECKING:
     from resnet_shortcuts.experiments.config import Config
-    from resnet_shortcuts.experiments.plan import Plan, PlannedRun
+    from resnet_shortcuts.experiments.plan import Plan
 
 RUN, HISTORY, PREDICTIONS, WEIGHTS = "run.json", "history.json", "predictions.safetensors", "weights.safetensors"
-DEFAULT_RESULTS = Path("results")
+PLAN, DEFAULT_RESULTS = "plan.json", Path("results")
 FAILED, LOCK, LOG = "failed.json", "lock", "log.txt"
 
 
@@ -156,7 +156,7 @@ class Experiment:
     def open(cls, results: Path, name: str) -> "Experiment":
         """An experiment that is there. Raises UsageError, with the nearest name, if it is not."""
         experiment = cls(results, name)
-        if not (experiment.folder / "plan.json").is_file():
+        if not (experiment.folder / PLAN).exists():  # whatever it is: `plan` tells if it cannot be read
             known = experiment_names(results)
             what = f"no experiment '{name}'" if known else "nothing is stored yet"
             command = train_command(Path("configs") / "benchmark.yaml", results)
@@ -170,13 +170,13 @@ class Experiment:
         names = experiment_names(results)
         if not names:
             return cls.open(results, "")
-        return cls(results, max(names, key=lambda name: (results / name / "plan.json").stat().st_mtime_ns))
+        return cls(results, max(names, key=lambda name: (results / name / PLAN).stat().st_mtime_ns))
 
     @classmethod
     def create(cls, results: Path, config: "Config", plan: "Plan") -> "Experiment":
         """The experiment of this config, its config and plan written where they are new. Raises EnvironmentFault."""
         experiment = cls(results, config.name)
-        rendered = {"config.yaml": config.to_yaml(), "plan.json": plan.to_json()}
+        rendered = {"config.yaml": config.to_yaml(), PLAN: plan.to_json()}
         durable.make_folder(experiment.folder)
         with locks.locked(experiment.folder / ".lock"):
             for name, text in rendered.items():
@@ -189,11 +189,17 @@ class Experiment:
         """The plan of the newest `train`. Raises IntegrityError."""
         from resnet_shortcuts.experiments.plan import Plan
 
-        path = self.folder / "plan.json"
+        path, todo = self.folder / PLAN, "the same 'rsc train' again writes it anew"
+        if path.is_dir():
+            raise IntegrityError("damaged plan (a folder has its name)", str(path), f"remove the folder; {todo}")
         try:
             return Plan.from_json(records.read(path).decode())
-        except (ValueError, KeyError, TypeError) as error:
-            raise IntegrityError("damaged plan", str(path), "the same 'rsc train' again writes it anew") from error
+        except IntegrityError as error:
+            raise IntegrityError(f"damaged or edited plan ({error.what})", str(path), todo) from error
+        except UnicodeDecodeError as error:
+            raise IntegrityError("damaged or edited plan (not text)", str(path), todo) from error
+        except ValueError as error:
+            raise IntegrityError(f"damaged or edited plan ({error})", str(path), todo) from error
 
     def run_folder(self, run_id: str) -> Path:
         """Where the finished run is, or will be."""
@@ -245,9 +251,8 @@ class Experiment:
     def left_over(self, plan: "Plan | None" = None) -> list[str]:
         """Ids of stored runs that the plan does not name. ``plan``: as already read; reading it again takes time."""
         planned = {run.run_id for run in (plan or self.plan()).runs}
-        there = self.folder / "runs"
-        names = [path.name for path in there.iterdir() if not path.name.startswith(".")] if there.is_dir() else []
-        return sorted(set(names) - planned)
+        names = {path.name for path in self._runs.iterdir()} if self._runs.is_dir() else set()
+        return sorted(name for name in names - planned if not name.startswith("."))
 
     def _ended(self, run_id: str) -> StoredRun | None:
         if self.finished(run_id):
@@ -303,7 +308,7 @@ def experiment_names(results: Path) -> list[str]:
     """Names of the experiments in a results folder, also of nested ones such as ``reference/MACHINE/benchmark``."""
     names = []
     for folder, below, files in os.walk(results):
-        if "plan.json" in files:
+        if PLAN in files or PLAN in below:  # a folder of that name is a damaged plan
             names.append(str(Path(folder).relative_to(results)))
             below.clear()  # an experiment may hold thousands of folders, and no other experiment
     return sorted(names)
@@ -322,76 +327,3 @@ def discard_work(folder: Path, lock: locks.Lock) -> None:
     lock.release(remove=True)
     with contextlib.suppress(OSError):  # another process has just begun to use it
         folder.rmdir()
-
-
-@dataclass(frozen=True)
-class RunState:
-    """A line of ``rsc runs``.
-
-    ``state`` is done, diverged, failed, damaged, running, interrupted, planned (nothing yet) or left over.
-    """
-
-    run_id: str
-    network: str
-    shortcut: str
-    seed: int | None
-    state: str
-    reason: str = ""
-    test_accuracy: float | None = None
-
-
-@collector.at_rest()
-def list_runs(experiment: Experiment) -> list[RunState]:
-    """Every run of the plan, in its order, then what else is stored. Changes nothing."""
-    plan = experiment.plan()
-    states = [_state(experiment, run) for run in plan.runs]
-    for run_id in experiment.left_over(plan):
-        try:
-            run = experiment.run(run_id)
-        except RscError as error:
-            states.append(RunState(run_id, "", "", None, "damaged", str(error)))
-        else:
-            reason = "the plan does not name it"
-            states.append(RunState(run_id, run.network, run.shortcut, run.seed, "left over", reason, run.test_accuracy))
-    return states
-
-
-def _state(experiment: Experiment, planned: "PlannedRun") -> RunState:
-    run_id = planned.run_id
-
-    def line(state: str, reason: str = "", accuracy: float | None = None) -> RunState:
-        return RunState(run_id, str(planned.network), str(planned.shortcut), planned.seed, state, reason, accuracy)
-
-    if experiment.finished(run_id):
-        try:
-            run = experiment.run(run_id, planned.science).verify()
-        except IntegrityError as error:
-            return line("damaged", str(error))
-        return line(run.status, run.reason, run.test_accuracy)
-    work = experiment.work_folder(run_id)
-    if locks.is_held(work / LOCK):
-        return line("running")
-    if failure := experiment.failure(run_id):
-        return line("failed", failure.reason)
-    if checkpoints.exists(work):
-        return line("interrupted", "a checkpoint is kept")
-    return line("interrupted", "no checkpoint yet") if work.is_dir() else line("planned")
-
-
-def prunable(experiment: Experiment) -> list[Path]:
-    """What ``prune`` would remove: work folders of runs that are neither finished nor running."""
-    base = experiment.folder / "work"
-    folders = sorted(path for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
-    return [path for path in folders if not experiment.finished(path.name) and not locks.is_held(path / LOCK)]
-
-
-def prune(experiment: Experiment) -> list[Path]:
-    """Remove what is not finished and not running; returns what was removed. Finished results are never touched."""
-    removed = []
-    for folder in prunable(experiment):
-        lock = locks.try_lock(folder / LOCK)
-        if lock is None:
-            continue  # somebody took it up just now
-        discard_work(folder, lock)
-        removed.append(folder)
-    return removed

@@ -11,7 +11,7 @@ from resnet_shortcuts.cost.launch import key_of, run_cost_pass
 from resnet_shortcuts.cost.spec import CostReport, CostRequest
 from resnet_shortcuts.data.prepare import cache_folder, describe, prepare
 from resnet_shortcuts.data.spec import steps_per_epoch
-from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.errors import SettingError, UsageError
 from resnet_shortcuts.experiments import processes, records
 from resnet_shortcuts.experiments.config import Config, check_batch_size
 from resnet_shortcuts.experiments.plan import Plan, make_plan
@@ -78,9 +78,14 @@ def open_study(config: Config, data_root: Path | None, progress: Progress | None
 
     device = machine.resolve_device(config.run.device)
     precision = machine.resolve_precision(config.run.precision, device)
-    folder = prepare(config.data, data_root=data_root, cache=cache_folder(), progress=progress)
+    folder = prepare(
+        config.data,
+        data_root=data_root,
+        cache=cache_folder(),
+        progress=progress,
+        check=lambda train_images: check_batch_size(config, train_images),
+    )
     dataset = load(folder, config.data)
-    check_batch_size(config, len(dataset.train))
     return Study(
         config=config,
         device=device,
@@ -120,11 +125,13 @@ def baseline_of(config: Config) -> str:
 def network_counts(study: Study) -> list[dict[str, Any]]:
     """Parameters and multiply-adds (of one image's forward pass) of each network with each strategy; imports torch.
 
-    Raises UsageError where a strategy cannot serve a network, before anything is trained.
+    Raises UsageError where a strategy cannot serve a network, before anything is trained, and SettingError where
+    batches of one image cannot be trained on.
     """
     from resnet_shortcuts.cost.counting import multiply_adds, parameters
     from resnet_shortcuts.models.build import build_network
 
+    _check_single_images(study)
     rows = []
     for network in study.config.networks:
         for shortcut in study.config.shortcuts:
@@ -143,12 +150,32 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
 
 
 def check_networks(study: Study) -> None:
-    """Build every network with every strategy once, without memory. Raises UsageError where one cannot serve it."""
+    """Build every network with every strategy once, without memory. Raises UsageError where one cannot serve it, and
+    SettingError where batches of one image cannot be trained on.
+    """
     from resnet_shortcuts.models.build import check_network
 
     for network in study.config.networks:
         for shortcut in study.config.shortcuts:
             check_network(network, shortcut, in_channels=study.input_shape[0], num_classes=study.classes)
+    _check_single_images(study)
+
+
+def _check_single_images(study: Study) -> None:
+    """Raises SettingError where batches of one image leave a batch normalisation a single value a channel."""
+    from resnet_shortcuts.models.build import norm_of_one_value
+
+    if study.config.train.batch_size > 1:
+        return
+    for network in study.config.networks:
+        for shortcut in study.config.shortcuts:
+            norm = norm_of_one_value(network, shortcut, study.input_shape)
+            if norm:
+                what = (
+                    f"train.batch_size 1 leaves '{norm}' of {network.label} with {shortcut.name} one value a channel, "
+                    "and batch normalisation needs more (images x height x width)"
+                )
+                raise SettingError(what, "train.batch_size", "at least 2: --set train.batch_size=2")
 
 
 def cost_request(study: Study, **changes: Any) -> CostRequest:

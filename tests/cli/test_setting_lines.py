@@ -54,6 +54,20 @@ def test_a_setting_that_does_not_fit_the_data_is_told_with_its_line(rsc, changes
     assert done.stderr.splitlines() == [f"error: {told}"]
 
 
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_batches_of_one_image_are_refused_where_batch_norm_gets_one_value(rsc, command):
+    text = SPREAD.replace("batch_size: 20", "batch_size: 1").replace("[cifar-resnet-8]", "[imagenet-resnet-18]")
+    rsc.config(text, "wide.yaml")
+    done = rsc(command, "--config", "wide.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert "train.batch_size 1 leaves 'layer" in line
+    assert line.endswith("more (images x height x width): wide.yaml:10: at least 2: --set train.batch_size=2")
+    assert not (rsc.folder / "results").exists()
+    rsc.config(text.replace("[imagenet-resnet-18]", "[cifar-resnet-8]"), "fine.yaml")
+    assert rsc("plan", "--config", "fine.yaml").returncode == 0, "it ends at 2x2"
+
+
 @pytest.mark.parametrize("command", ["train", "plan", "cost"])
 def test_a_setting_of_the_command_line_is_told_as_it_was_given(rsc, command):
     rsc.config(SPREAD, "wide.yaml")

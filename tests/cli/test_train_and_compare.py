@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
@@ -126,6 +127,29 @@ def test_an_interrupted_sweep_saves_and_compare_says_what_trains_the_rest(rsc):
     assert "rsc train --config results/tiny/config.yaml" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "what"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_during_the_cost_pass_ends_with_a_line_and_no_process_left(trained, number, code, what):
+    command = trained.command("train", "--config", "tiny.yaml", "--set", "cost={measure: true, seconds: 600}")
+    process = subprocess.Popen(
+        command, cwd=trained.folder, env=trained.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    said = []
+    while not any("measuring costs" in line for line in said):
+        said.append(process.stderr.readline())
+    while not (measuring := psutil.Process(process.pid).children()):
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == code, rest
+    (line,) = [line for line in rest.splitlines() if line.startswith("error:")]
+    assert line == f"error: {what}: finished runs are kept: the same command goes on where it was"
+    assert "Traceback" not in rest
+    assert not [one for one in measuring if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
 def test_nothing_stored_is_told_with_the_command_that_changes_it(rsc):
     done = rsc("compare")
     assert done.returncode == 2
@@ -221,6 +245,33 @@ def test_a_damaged_run_is_to_do(rsc):
     planned = json.loads(rsc("plan", "--config", "tiny.yaml", "--format", "json").stdout)
     assert sum(row["runs_to_do"] for row in planned["rows"]) == 1
     assert "1 to train" in rsc("train", "--config", "tiny.yaml").stderr
+
+
+@pytest.mark.parametrize("command", [["compare"], ["runs"], ["report", "-o", "page.html"]])
+def test_an_edited_plan_is_told_in_one_line_by_whatever_reads_it(trained, command):
+    plan = trained.folder / "results" / "tiny" / "plan.json"
+    whole = plan.read_bytes()
+    plan.write_bytes(whole.replace(b'"shortcut": "plain"', b'"shortcut": "plein"', 1))
+    assert plan.read_bytes() != whole
+    try:
+        done = trained(*command)
+    finally:
+        plan.write_bytes(whole)
+    assert (done.returncode, done.stdout) == (4, "")
+    reason, todo = "its hash does not fit its content", "the same 'rsc train' again writes it anew"
+    assert done.stderr.splitlines() == [f"error: damaged or edited plan ({reason}): results/tiny/plan.json: {todo}"]
+    assert not (trained.folder / "page.html").exists()
+
+
+def test_a_folder_in_place_of_the_plan_is_told(rsc):
+    plan = rsc.folder / "results" / "tiny" / "plan.json"
+    plan.mkdir(parents=True)
+    for command in (["compare"], ["runs"], ["compare", "tiny"], ["runs", plan.parent]):
+        done = rsc(*command)
+        assert done.returncode == 4
+        assert len(done.stderr.splitlines()) == 1
+        assert "damaged plan (a folder has its name)" in done.stderr
+        assert "tiny/plan.json: remove the folder" in done.stderr
 
 
 def test_fault_16_the_output_folder_is_a_file(rsc):

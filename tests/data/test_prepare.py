@@ -53,6 +53,24 @@ def test_image_folder_keeps_every_pixel_of_lossless_images(image_folder, tmp_pat
     assert ticks[-1] == ("decoding images", 27, 27)
 
 
+@pytest.mark.parametrize("changes", [{"train_size": 19}, {"test_size": 10}, {"validation": 18}, {}])
+def test_settings_that_do_not_fit_are_told_before_anything_is_decoded(image_folder, tmp_path, changes):
+    def check(train_images: int) -> None:
+        if not changes:
+            raise UsageError(f"{train_images} counted")
+
+    (image_folder / "train" / "cat" / "3.png").write_bytes(b"no image")  # decoding would stop at it
+    with pytest.raises(UsageError, match=r"^data|^18 counted"):
+        decode(image_folder, tmp_path, FOLDER.model_copy(update=changes), check=check)
+
+
+def test_a_decoded_copy_is_counted_too(image_folder, tmp_path):
+    counted = []
+    for changes in ({}, {"train_size": 7}, {"validation": 5}, {"train_size": 7, "validation": 5}):
+        decode(image_folder, tmp_path, FOLDER.model_copy(update=changes), check=counted.append)
+    assert counted == [18, 18, 7, 13, 7], "the first one before it is decoded and after"
+
+
 def test_val_serves_where_there_is_no_test(image_folder, tmp_path):
     (image_folder / "test").rename(image_folder / "val")
     assert describe(decode(image_folder, tmp_path))["counts"]["test"] == 9

@@ -112,17 +112,77 @@ def test_json_round_trip(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "3", '{"format": 2, "runs": []}', '{"format": 1, "runs": [{"run_id": 1}]}']
+    ("text", "reason"),
+    [
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "not a plan"),
+        ("{}", "not a plan"),
+        ("3", "not a plan"),
+        ('{"format": [1]}', "of format"),
+        ('{"format": 3, "runs": []}', "of format 3, and this version reads 2"),
+        ('{"format": 2, "name": "", "precision": "fp32", "runs": []}', "its hash does not fit its content"),
+        ('{"format": 1}', "something is missing"),
+        ('{"format": 1, "name": "", "precision": "", "runs": 3}', "something is missing"),
+        ('{"format": 1, "runs": [{"run_id": 1}]}', "something is missing"),
+    ],
 )
-def test_json_that_is_no_plan(text: str) -> None:
-    with pytest.raises((ValueError, KeyError, TypeError)):
+def test_json_that_is_no_plan(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         Plan.from_json(text)
 
 
-def test_an_edited_plan_is_found(path: Path) -> None:
+EDITS = {"science": ('"lr": 0.1', '"lr": 0.2'), "label": ('"max-pad"', '"avg-pad"'), "seed": ('"seed": 3', '"seed": 4'),
+         "name": ('"name": "mine"', '"name": "ours"'), "seal": ('"sha256"', '"sha257"')}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_an_edited_plan_is_found(path: Path, edit: tuple[str, str]) -> None:
     text = make_plan(config_of(path), DATA, "fp32").to_json()
-    with pytest.raises(ValueError, match="is not what its science says"):
-        Plan.from_json(text.replace('"lr": 0.1', '"lr": 0.2', 1))
+    assert edit[0] in text
+    with pytest.raises(ValueError, match="its hash does not fit"):
+        Plan.from_json(text.replace(*edit, 1))
+
+
+def test_a_bit_that_flips_anywhere_is_found(path: Path) -> None:
+    data = make_plan(config_of(path), DATA, "fp32").to_json().encode()
+    for place in range(len(data)):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        with pytest.raises(ValueError):
+            Plan.from_json(flipped.decode())
+
+
+def unsealed(plan: Plan) -> str:
+    """The plan as it was written before plans carried a hash."""
+    document = json.loads(plan.to_json())
+    del document["sha256"]
+    return json.dumps({**document, "format": 1}, indent=1, sort_keys=True) + "\n"
+
+
+def test_a_plan_of_before_there_were_seals_is_read_and_every_run_checked(path: Path) -> None:
+    plan = make_plan(config_of(path), DATA, "fp32")
+    text = unsealed(plan)
+    assert Plan.from_json(text) == plan
+    for old, new in (EDITS["science"], EDITS["seed"]):
+        with pytest.raises(ValueError, match="is not what its science says"):
+            Plan.from_json(text.replace(old, new, 1))
+
+
+def test_a_sealed_plan_does_not_pass_without_its_seal(path: Path) -> None:
+    document = json.loads(make_plan(config_of(path), DATA, "fp32").to_json())
+    for format_ in (1, 2):
+        with pytest.raises(ValueError, match="its hash does not fit"):
+            Plan.from_json(json.dumps({**document, "format": format_, "sha256": "0" * 64}, indent=1))
+    del document["sha256"]
+    with pytest.raises(ValueError, match="its hash does not fit"):
+        Plan.from_json(json.dumps(document, indent=1))
+
+
+def test_a_sealed_plan_is_not_hashed_run_by_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = make_plan(config_of(path), DATA, "fp32").to_json()
+    monkeypatch.delattr("resnet_shortcuts.experiments.records.canonical")
+    assert len(Plan.from_json(text).runs) == 8
 
 
 def test_fault_18_a_batch_larger_than_the_prepared_data(path: Path) -> None:

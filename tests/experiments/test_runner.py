@@ -9,7 +9,7 @@ import pytest
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import runner
 from resnet_shortcuts.experiments.runner import resolve_jobs, run_plan
-from resnet_shortcuts.experiments.store import list_runs
+from resnet_shortcuts.experiments.states import list_runs
 from tests.faults.rig import YAML, make_rig
 
 

@@ -1,6 +1,7 @@
 """The store without torch: what is published, listed, pruned, and what is not touched."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from resnet_shortcuts.errors import IntegrityError, UsageError
 from resnet_shortcuts.experiments import checkpoints, locks, records
 from resnet_shortcuts.experiments.config import load_config
 from resnet_shortcuts.experiments.plan import make_plan
+from resnet_shortcuts.experiments.states import list_runs, prunable, prune
 from resnet_shortcuts.experiments.store import (
     FAILED,
     HISTORY,
@@ -19,10 +21,7 @@ from resnet_shortcuts.experiments.store import (
     PREDICTIONS,
     Experiment,
     experiment_names,
-    list_runs,
     pack_predictions,
-    prunable,
-    prune,
 )
 
 YAML = """
@@ -96,6 +95,28 @@ def test_every_state_is_listed(experiment):
     assert list_runs(experiment)[3].state == "interrupted"
 
 
+@pytest.mark.parametrize("tried", [False, True])
+def test_a_run_whose_checkpoints_are_all_damaged_is_damaged_until_it_is_pruned(experiment, tried):
+    run_id = experiment.plan().runs[0].run_id
+    work = experiment.work_folder(run_id)
+    for step in (1, 2):
+        progress = json.dumps({"format": 1, "step": step, "epoch": 0}).encode()
+        checkpoints.save(work, run_id, {"state.safetensors": b"tensors", "progress.json": progress}, {})
+    if tried:
+        failed = {"run_id": run_id, "science": {}, "labels": {}, "status": "failed", "reason": "damaged file"}
+        (work / FAILED).write_bytes(records.render(failed))
+    newest, older = sorted(work.glob("*.safetensors"), reverse=True)
+    newest.write_bytes(b"tensorz")
+    assert list_runs(experiment)[0].state == ("failed" if tried else "interrupted"), "one is still good"
+    older.write_bytes(b"tensorz")
+    state = list_runs(experiment)[0]
+    assert state.state == "damaged"
+    assert str(newest) in state.reason
+    assert "'rsc runs --prune' drops them" in state.reason
+    assert prune(experiment) == [work]
+    assert list_runs(experiment)[0].state == "planned"
+
+
 def test_runs_that_the_plan_does_not_name_are_left_over(experiment, tmp_path):
     store(experiment, 5)
     (tmp_path / "config.yaml").write_text(YAML.replace("seeds: 2", "seeds: 1"))
@@ -147,9 +168,38 @@ def test_the_same_config_again_writes_nothing(experiment, tmp_path):
 
 
 def test_a_damaged_plan_is_an_integrity_error(experiment):
-    (experiment.folder / "plan.json").write_text('{"format": 1}')
-    with pytest.raises(IntegrityError, match="damaged plan"):
-        experiment.runs()
+    plan = experiment.folder / "plan.json"
+    for data, reason in (
+        (b'{"format": 1}', "something is missing"),
+        (b"\xff", "not text"),
+        (plan.read_bytes().replace(b'"seed": 1', b'"seed": 7', 1), "its hash does not fit its content"),
+    ):
+        plan.write_bytes(data)
+        with pytest.raises(
+            IntegrityError, match=re.escape(f"damaged or edited plan ({reason}): {plan}: the same 'rsc train'")
+        ):
+            experiment.runs()
+
+
+def test_a_folder_in_place_of_the_plan_is_a_damaged_plan(experiment):
+    (experiment.folder / "plan.json").unlink()
+    (experiment.folder / "plan.json").mkdir()
+    for opened in (Experiment.open(experiment.results, "stored"), Experiment.newest(experiment.results)):
+        with pytest.raises(
+            IntegrityError, match=r"damaged plan \(a folder has its name\): .*plan.json: remove the folder"
+        ):
+            opened.plan()
+
+
+def test_a_plan_of_before_there_were_seals_is_sealed_by_the_next_train(experiment, tmp_path):
+    path = experiment.folder / "plan.json"
+    plan, sealed = experiment.plan(), path.read_bytes()
+    document = json.loads(sealed)
+    del document["sha256"]
+    path.write_text(json.dumps({**document, "format": 1}, indent=1, sort_keys=True))
+    assert experiment.plan() == plan
+    Experiment.create(tmp_path / "results", load_config(tmp_path / "config.yaml"), plan)
+    assert path.read_bytes() == sealed
 
 
 def test_fault_55_a_lock_dies_with_its_process_and_only_then(tmp_path):
@@ -190,6 +240,39 @@ def test_a_lock_on_a_file_that_is_gone_guards_nothing(tmp_path, monkeypatch):
     assert locks.is_held(path)
     assert locks.try_lock(path) is None
     lock.release()
+
+
+def as_before(path):
+    """Write a record as those of format 1 were: with the hash of its canonical spelling."""
+    record = {**records.parse(path.read_bytes(), path), "format": 1}
+    path.write_text(json.dumps({**record, "sha256": records.sha256(records.canonical(record))}, indent=1) + "\n")
+
+
+EDITS = [("50.0", "51.0"), ("50.0", "NaN"), ("50.0", "1e999"), ('"done"', '"\\ud800"'), ('"format": ', '"format": 3')]
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("edit", [*EDITS, ('"sha256": "', '"sha256": "0'), ('"format": 2', '"format": 1')])
+def test_an_edited_record_is_found(experiment, edit, older):
+    path = experiment.run_folder(store(experiment, 0)) / "run.json"
+    if older:
+        as_before(path)
+    assert experiment.runs()
+    edit = ('"format": 1', '"format": 2') if older and edit[0] == '"format": 2' else edit
+    head, found, tail = path.read_text().rpartition(edit[0])
+    assert found
+    path.write_text(f"{head}{edit[1]}{tail}")
+    (error,) = experiment.damaged()
+    assert error.what.startswith(("damaged or edited record (its hash does not fit)", "record of format 3"))
+    assert experiment.runs() == []
+
+
+def test_a_record_of_before_is_compared_as_ever(experiment):
+    run_id = store(experiment, 0)
+    before = experiment.run(run_id)
+    as_before(before.folder / "run.json")
+    after = experiment.run(run_id).verify()
+    assert {**after.record, "format": 2} == before.record
 
 
 def test_a_result_that_names_a_file_elsewhere_is_refused(experiment):
