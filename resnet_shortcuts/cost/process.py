@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from resnet_shortcuts.cost.spec import CostRequest
-from resnet_shortcuts.errors import EnvironmentFault, RscError
+from resnet_shortcuts.errors import EnvironmentFault, Exit, RscError
 
 
 def main() -> int:
@@ -24,7 +24,10 @@ def main() -> int:
         answers.flush()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
-    request = CostRequest.model_validate_json(sys.stdin.read())
+    asked = sys.stdin.read()
+    if not asked:
+        return int(Exit.TERMINATED)  # the parent was ended before it could ask
+    request = CostRequest.model_validate_json(asked)
     from resnet_shortcuts.cost.measure import measure_costs
     from resnet_shortcuts.cost.memory import die_with_parent
 

@@ -147,7 +147,7 @@ def test_a_signal_during_the_cost_pass_ends_with_a_line_and_no_process_left(trai
     (line,) = [line for line in rest.splitlines() if line.startswith("error:")]
     assert line == f"error: {what}: finished runs are kept: the same command goes on where it was"
     assert "Traceback" not in rest
-    assert not [one for one in measuring if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert not psutil.wait_procs(measuring, timeout=20)[1]
 
 
 def test_nothing_stored_is_told_with_the_command_that_changes_it(rsc):
