@@ -248,10 +248,11 @@ def _serve(channel: Channel, setup: Mapping[str, Any], job: Mapping[str, Any], s
     except Exception as error:  # the process boundary: one run failed, and it must not take the others with it
         _log(session.work, traceback.format_exc())
         reason = _reason(error, setup)
-        code = 4 if isinstance(error, IntegrityError) else 1
-        with contextlib.suppress(EnvironmentFault):  # the parent hears the reason anyway
-            note_failure(session.experiment, job, reason)
-        channel.tell("failed", run_id=run_id, reason=reason, code=code)
+        damaged = isinstance(error, IntegrityError)  # of the disk: no outcome that counts against the strategy
+        if not damaged:
+            with contextlib.suppress(EnvironmentFault):  # the parent hears the reason anyway
+                note_failure(session.experiment, job, reason)
+        channel.tell("failed", run_id=run_id, reason=reason, code=4 if damaged else 1)
         return False
     return True
 

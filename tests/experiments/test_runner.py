@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from resnet_shortcuts.analysis.read import read_experiment
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import runner
 from resnet_shortcuts.experiments.runner import resolve_jobs, run_plan
@@ -77,6 +78,9 @@ def test_a_run_without_a_good_checkpoint_is_named_and_the_others_are_trained(tmp
     assert len(summary.done) == 2
     assert summary.exit_code == 4
     assert [event.run.run_id for event in events if event.kind == "failed"] == [bad]
+    stored = read_experiment(fresh.experiment)
+    assert {run.status for run in stored.runs} == {"done"}, "a damaged disk is no failure of the strategy"
+    assert [(shortcut, seed) for _, shortcut, seed in stored.missing] == [("plain", 0)]
 
 
 def test_workers_that_do_not_start_are_an_environment_fault(tmp_path, rig, monkeypatch):
