@@ -8,23 +8,27 @@ from typing import Any
 
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord, in_order
 from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.shortcuts.catalogue import strategies
 
 
-def merge(experiments: Sequence[ExperimentRecord]) -> tuple[ExperimentRecord, list[str]]:
+def merge(
+    experiments: Sequence[ExperimentRecord], baseline: str | None = None, margin: float | None = None
+) -> tuple[ExperimentRecord, list[str]]:
     """One record of all experiments and the notes that must be printed with it.
 
     A run that several experiments hold (same network, strategy, seed) counts once, a finished one before a failed one.
-    Raises UsageError where the experiments differ in data, recipe or precision, naming the first difference, or give
-    one name to unlike strategies or networks.
+    Raises UsageError where the experiments differ in data, recipe or precision, naming the first difference, give one
+    name to unlike strategies or networks, or would be judged by unlike rules that neither ``baseline`` nor ``margin``
+    decides.
     """
     if not experiments:
         raise UsageError("nothing to compare", "rsc compare", "first: rsc train --config configs/benchmark.yaml")
     first = experiments[0]
     for other in experiments[1:]:
         _refuse_unlike(first, other)
+        _refuse_unlike_rules(first, other, baseline, margin)
     _refuse_one_name_for_two(experiments)
-    costs, notes = _costs_of_one_machine([cost for experiment in experiments for cost in experiment.costs])
-    said = [] if notes else in_order(line for experiment in experiments for line in experiment.cost_sentences)
+    costs, said, notes = _costs_of_one_machine(experiments)
     merged = dataclasses.replace(
         first,
         cost_sentences=said,
@@ -62,6 +66,31 @@ def _refuse_unlike(first: ExperimentRecord, other: ExperimentRecord) -> None:
             f"{first.name}, {other.name}",
             "compare them one at a time: accuracies from unlike data or recipes are not mixed",
         )
+
+
+def _refuse_unlike_rules(
+    first: ExperimentRecord, other: ExperimentRecord, baseline: str | None, margin: float | None
+) -> None:
+    """The rule is stated in advance: it must not depend on which experiment is named first."""
+    rules = [
+        ("baseline", _baseline(first), _baseline(other), "name it: --baseline") if baseline is None else None,
+        ("margin", first.margin, other.margin, "name it: --margin") if margin is None else None,
+        ("fail_above", first.fail_above, other.fail_above, "compare them one at a time"),
+    ]
+    for key, ours, theirs, todo in filter(None, rules):
+        if ours != theirs:
+            raise UsageError(
+                f"experiments differ in compare.{key}: {_short(ours)} in '{first.name}', {_short(theirs)} in "
+                f"'{other.name}'",
+                f"{first.name}, {other.name}",
+                todo,
+            )
+
+
+def _baseline(record: ExperimentRecord) -> str:
+    """The baseline by its name; what no strategy is called stands for itself."""
+    wanted = (record.baseline or "A").casefold()
+    return next((one.name for one in strategies() if wanted in (one.name, *map(str.casefold, one.aliases))), wanted)
 
 
 def _refuse_one_name_for_two(experiments: Sequence[ExperimentRecord]) -> None:
@@ -109,14 +138,35 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else text[:21] + "..."
 
 
-def _costs_of_one_machine(costs: Sequence[CostRecord]) -> tuple[list[CostRecord], list[str]]:
-    """Costs if they come from one kind of machine; otherwise what is the same on every machine, and a note."""
+def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list[CostRecord], list[str], list[str]]:
+    """Costs, what is said of them, and notes: all of it if one kind of machine was measured on and against one
+    baseline; otherwise what is the same everywhere, and why the rest is left out.
+
+    What several experiments measured counts once, the first one's, and the others' sentences on it are not repeated.
+    """
     kept: dict[tuple[str, str], CostRecord] = {}
-    for cost in costs:
-        kept.setdefault((cost.network, cost.shortcut), cost)
-    machines = in_order(cost.hardware for cost in kept.values())
-    if len(machines) < 2:
-        return list(kept.values()), []
+    said: list[str] = []
+    for experiment in experiments:
+        new = {
+            (cost.network, cost.shortcut): cost
+            for cost in experiment.costs
+            if (cost.network, cost.shortcut) not in kept
+        }
+        if new or not experiment.costs:
+            said += experiment.cost_sentences
+        kept |= new
+    measured = [cost for experiment in experiments for cost in experiment.costs]
+    machines = in_order(cost.hardware for cost in measured)
+    bases = {cost.network: cost.ratio_baseline for cost in reversed(measured) if cost.ratio_baseline}
+    other = [one.ratio_baseline for one in measured if one.ratio_baseline not in ("", bases.get(one.network))]
+    if len(machines) > 1:
+        names = " and ".join(machine or "an unnamed machine" for machine in machines)
+        note = f"Times and peak memory are left out: they were measured on unlike machines ({names})."
+    elif other:
+        names = " and ".join(in_order([*bases.values(), *other]))
+        note = f"Times and peak memory are left out: they were measured against unlike baselines ({names})."
+    else:
+        return list(kept.values()), in_order(said), []
     bare = [
         dataclasses.replace(
             cost, hardware="", peak_memory_bytes=None, step_ms=None, step_ms_interval=None, step_ratio=None,
@@ -124,5 +174,4 @@ def _costs_of_one_machine(costs: Sequence[CostRecord]) -> tuple[list[CostRecord]
         )
         for cost in kept.values()
     ]  # fmt: skip
-    names = " and ".join(machine or "an unnamed machine" for machine in machines)
-    return bare, [f"Times and peak memory are left out: they were measured on unlike machines ({names})."]
+    return bare, [], [note]

@@ -155,7 +155,7 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
     if not (width > 0 and math.isfinite(width)):
         raise UsageError(f"a margin of {width:g} points", "--margin", "give a number above 0, such as 0.2")
     cells = _cells(record)
-    failures = {key: _failures(runs, record.fail_above) for key, runs in cells.items()}
+    failures = {key: count_failures(runs, record.fail_above) for key, runs in cells.items()}
     keys = [key for key in cells if key[1] != base]
     finished = {key: finished_by_seed(runs) for key, runs in cells.items()}
     pairs = [Pair(finished[key], finished.get((key[0], base), {})) for key in keys]
@@ -189,7 +189,8 @@ def finished_by_seed(runs: Sequence[RunRecord]) -> dict[int, RunRecord]:
     return {run.seed: run for run in runs if run.finished}
 
 
-def _failures(runs: Sequence[RunRecord], fail_above: float | None) -> Failures:
+def count_failures(runs: Sequence[RunRecord], fail_above: float | None) -> Failures:
+    """A cell's failed and untrained runs."""
     untrained = 0
     if fail_above is not None:
         untrained = sum(run.finished and run.train_error is not None and run.train_error > fail_above for run in runs)

@@ -106,7 +106,7 @@ def judged(
     from resnet_shortcuts.analysis.read import read_experiment
     from resnet_shortcuts.analysis.verdicts import judge
 
-    record, notes = merge([read_experiment(experiment, history=history) for experiment in found])
+    record, notes = merge([read_experiment(experiment, history=history) for experiment in found], baseline, margin)
     if not record.runs and not record.damaged:
         raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
     return judge(record, baseline, margin), notes

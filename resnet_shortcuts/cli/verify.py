@@ -22,6 +22,10 @@ def verify(
             "--gradients", metavar="DEPTH", help="Gradient norms in a CIFAR ResNet of this depth too. Repeatable."
         ),
     ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(min=1, help="Repeat from so many seeds; gradients at initialisation alone."),
+    ] = 1,
     format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
     output: Output = None,
     debug: Debug = False,
@@ -36,9 +40,12 @@ def verify(
     from resnet_shortcuts.models import verify as engine
 
     rows: list[dict[str, Any]] = []
-    for number, strategy in enumerate(asked, start=1):
-        say(f"{number} of {len(asked)}: {strategy.name}")
-        rows += engine.verify([strategy], depths=depths or ())
+    if seeds > 1:
+        rows += engine.verify_over_seeds([strategy.name for strategy in asked], seeds, depths or (), say)
+    else:
+        for number, strategy in enumerate(asked, start=1):
+            say(f"{number} of {len(asked)}: {strategy.name}")
+            rows += engine.verify([strategy], depths=depths or ())
     broken = [row for row in rows if row["ok"] is False]
     deliver(as_json("verify", rows) if chosen == "json" else _table(rows), output)
     for row in broken:
@@ -63,12 +70,10 @@ def _text(value: Any) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    heading = ("strategy", "property", "on", "measured", "declared", "as declared")
+    keys = ["strategy", "property", "on", *(["seed"] if "seed" in rows[0] else []), "measured", "declared"]
+    heading = (*keys, "as declared")
     marks = {True: "yes", False: "NO", None: ""}
-    cells = [
-        (row["strategy"], row["property"], row["on"], _text(row["measured"]), _text(row["declared"]), marks[row["ok"]])
-        for row in rows
-    ]
+    cells = [(*(_text(row[key]) for key in keys), marks[row["ok"]]) for row in rows]
     widths = [max(len(line[index]) for line in (heading, *cells)) for index in range(len(heading))]
     lines = (
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in (heading, *cells)

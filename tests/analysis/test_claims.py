@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from resnet_shortcuts.analysis.claims import CLAIMED, TEXTS, Claim, judge_claims
+from resnet_shortcuts.analysis.claims.costs import NAMED
 from resnet_shortcuts.analysis.claims.operators import DECODED, MAX_POOL
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord
 from resnet_shortcuts.experiments.properties import SEEDS, measured_properties
@@ -44,7 +45,7 @@ def test_claims_about_operators_follow_the_table_of_properties(number: int, verd
     found = claim(number, runs(plain=BASE))
     assert found.verdict == verdict
     assert found.interval
-    assert found.source.startswith("rsc verify, 5 seeds: ")
+    assert found.source.startswith("rsc verify --seeds 5 --gradients 56: ")
 
 
 @pytest.mark.parametrize("what", ["information", *BLOCKS])
@@ -110,7 +111,7 @@ def test_what_verify_measures_is_what_the_claims_read(tmp_path: Path, monkeypatc
     judged = judge_claims(runs(plain=BASE), rows)[:5]
     assert [one.verdict for one in judged] == ["true", "true", "false", "false", "not settled"]
     assert judged[0].figure.startswith("equal to it to the last bit")
-    assert all(f"{SEEDS} seeds" in one.source and one.interval for one in judged)
+    assert all(f"--seeds {SEEDS}" in one.source and one.interval for one in judged)
     assert told[1:] == [f"seed {one} of {SEEDS}" for one in range(1, SEEDS + 1)]
     again: list[str] = []
     assert measured_properties(CLAIMED, again.append) == rows
@@ -177,8 +178,61 @@ def test_costs_of_b_and_c() -> None:
 
 @pytest.mark.parametrize(("ratio", "verdict"), [(1.01, "true"), (1.1, "false"), (0.9, "false"), (1.05, "not settled")])
 def test_time_is_judged_by_the_intervals_of_the_ratios(ratio: float, verdict: str) -> None:
-    record = priced(stride_pad=(1, 1, 1.0), max_pad=(1, 1, 1.0), projection_all=(1, 1, ratio), plain=(1, 1, 0.5))
+    others = {name.replace("-", "_"): (1, 1, 1.0) for name in NAMED}
+    record = priced(stride_pad=(1, 1, 1.0), **{**others, "projection_all": (1, 1, ratio)}, plain=(1, 1, 0.5))
     assert claim(10, record).verdict == verdict
+
+
+def test_none_of_it_takes_all_that_the_question_names_and_is_told_against_a() -> None:
+    lacking = priced(stride_pad=(1, 1, 1.0), max_pad=(1, 1, 1.0), projection=(1, 1, 1.0))
+    found = claim(10, lacking)
+    assert found.verdict == "not settled"
+    assert "not timed: avg-pad, avg-duplicate, projection-all" in found.figure
+    against_b = [dataclasses.replace(cost, ratio_baseline="projection") for cost in lacking.costs]
+    assert "not measured" in claim(10, dataclasses.replace(lacking, costs=against_b)).figure
+
+
+def test_the_strategy_that_decides_is_the_one_shown() -> None:
+    """max-pad has the larger mean, and an interval that settles nothing."""
+    wide = priced(stride_pad=(1, 1, 1.0), max_pad=(1, 1, 1.08), projection=(1, 1, 1.065))
+    costs = [
+        dataclasses.replace(cost, step_ratio_interval=(0.99, 1.17)) if cost.shortcut == "max-pad" else cost
+        for cost in wide.costs
+    ]
+    found = claim(10, dataclasses.replace(wide, costs=costs))
+    assert found.verdict == "false"
+    assert "projection on ResNet-20, +6.5 %" in found.figure
+    assert found.interval == "+5.5 % to +7.5 %"
+
+
+def test_b_alone_says_nothing_of_b_and_c() -> None:
+    found = claim(9, priced(stride_pad=(100, 100, 1.0), projection=(101, 103, 1.0)))
+    assert found.verdict == "not settled"
+    assert "projection-all" in found.figure
+
+
+def test_failures_come_before_the_difference_of_those_that_finished() -> None:
+    record = runs(avg_pad=BASE, avg_duplicate=moved(1))
+    failed = [
+        dataclasses.replace(run, status="diverged", test_accuracy=None)
+        if (run.shortcut, run.seed) in {("avg-duplicate", 0), ("avg-duplicate", 1)}
+        else run
+        for run in record.runs
+    ]
+    found = claim(6, dataclasses.replace(record, runs=failed))
+    assert found.figure.startswith("avg-duplicate fails 2 of 8, avg-duplicate − avg-pad = ")
+    assert "6 seeds" in found.figure
+
+
+def test_where_every_seed_differs_alike_there_is_no_interval() -> None:
+    record = runs(avg_pad=[90.0, 91.0, 92.0, 93.0], max_pad=[89.0, 90.0, 91.0, 92.0])
+    assert claim(7, record).interval == "none: every seed gave the same"
+
+
+def test_too_few_seeds_are_counted_and_the_remedy_named() -> None:
+    found = claim(7, runs(avg_pad=BASE[:2], max_pad=BASE[:2]))
+    assert found.figure == "ResNet-20: avg-pad and max-pad have 2 common seeds"
+    assert found.source == "train: 3 common seeds or more of avg-pad, max-pad"
 
 
 def test_networks_that_disagree_settle_nothing() -> None:

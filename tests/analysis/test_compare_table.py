@@ -161,6 +161,51 @@ def test_costs_of_unlike_machines_are_refused_by_name_but_counts_stay() -> None:
     assert [cost.parameters for cost in merged.costs] == [269_722, 5]
 
 
+def test_costs_of_the_same_strategies_on_unlike_machines_are_refused_too() -> None:
+    here, there = (
+        record(name=name, costs=[CostRecord(NET, "A", name, step_ms=ms, ratio_baseline="A")], cost_sentences=[name])
+        for name, ms in (("epyc", 600.0), ("xeon", 1800.0))
+    )
+    merged, notes = merge([here, there])
+    assert "epyc and xeon" in notes[0]
+    assert [cost.step_ms for cost in merged.costs] == [None]
+    assert merged.cost_sentences == []
+
+
+def test_what_two_experiments_measured_on_one_machine_is_said_once() -> None:
+    one, two = (
+        record(name=name, costs=[CostRecord(NET, "A", "epyc", step_ms=ms, ratio_baseline="A")], cost_sentences=[name])
+        for name, ms in (("one", 600.0), ("two", 700.0))
+    )
+    merged, notes = merge([one, two])
+    assert ([cost.step_ms for cost in merged.costs], merged.cost_sentences, notes) == ([600.0], ["one"], [])
+    other = record(name="two", costs=[CostRecord(NET, "B", "epyc", step_ms=9.0, ratio_baseline="B")])
+    assert "unlike baselines (A and B)" in merge([one, other])[1][0]
+
+
+@pytest.mark.parametrize(
+    ("key", "theirs", "told", "decided"),
+    [
+        ("margin", 3.0, r"compare\.margin: 0\.2 in 'bench', 3\.0 in 'other'.*--margin", {"margin": 0.5}),
+        (
+            "baseline",
+            "B",
+            r"compare\.baseline: stride-pad in 'bench', projection in 'other'.*--baseline",
+            {"baseline": "A"},
+        ),
+        ("fail_above", 10.0, r"compare\.fail_above: none in 'bench', 10\.0 in 'other'", None),
+    ],
+)
+def test_unlike_rules_are_refused_whichever_is_named_first(key, theirs, told, decided) -> None:  # type: ignore[no-untyped-def]
+    mine, other = record(baseline="A", margin=0.2), record(name="other", **{"baseline": "stride-pad", key: theirs})
+    with pytest.raises(UsageError, match=told):
+        merge([mine, other])
+    with pytest.raises(UsageError, match="experiments differ in"):
+        merge([other, mine])
+    if decided:
+        merge([mine, other], **decided)
+
+
 def test_a_run_in_two_experiments_counts_once_and_the_finished_one_wins() -> None:
     again = record(name="two", runs=[RunRecord(NET, "C", 0, test_accuracy=70.0)], missing=[])
     merged, _ = merge([record(command="train one"), again])

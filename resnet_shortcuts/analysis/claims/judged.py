@@ -8,8 +8,8 @@ Judged = tuple[str, str, str, str]  # verdict, the figure that decides, its inte
 
 
 def unmeasured(what: str, command: str) -> Judged:
-    """Not settled, because something was not measured; ``command`` would measure it."""
-    return NOT_SETTLED, f"{what} not measured", "", command
+    """Not settled, because something was not measured; ``command`` would measure it. ``what`` ends in 'were not'."""
+    return NOT_SETTLED, f"{what} measured", "", command
 
 
 def percent(share: float, places: int = 1) -> str:
