@@ -137,7 +137,9 @@ def resolve_device(requested: str) -> str:
     if index >= _torch_sees_gpus():
         reason = "torch sees no such GPU" if gpu_driver_present() else "no NVIDIA driver is loaded"
         raise EnvironmentFault(
-            f"device {requested!r} is not there", reason, "use --set run.device=cpu, or see rsc doctor"
+            f"device {requested!r} is not there",
+            reason,
+            "use --set run.device=cpu (with a config) or --device cpu; see rsc doctor",
         )
     return requested
 

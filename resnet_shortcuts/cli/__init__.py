@@ -71,7 +71,9 @@ def _run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
     except (KeyboardInterrupt, _Terminated) as stopped:
         what = "interrupted" if isinstance(stopped, KeyboardInterrupt) else "terminated"
-        _complain(f"{what}: finished runs are kept: the same command goes on where it was")
+        measuring = arguments[:1] == ["cost"]
+        kept = "nothing was measured to the end" if measuring else "finished runs are kept"
+        _complain(f"{what}: {kept}: the same command {'starts again' if measuring else 'goes on where it was'}")
         return Exit.INTERRUPTED if what == "interrupted" else Exit.TERMINATED
     except typer.Abort:
         _complain("aborted: nothing was changed")

@@ -1,6 +1,7 @@
 """``rsc cost``: what strategies cost. Counts are exact; ``--measure`` adds memory and time, strategies interleaved."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,12 +17,15 @@ from resnet_shortcuts.errors import Exit, UsageError
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.spec import CostReport, CostRequest
 
+_OF_NETWORK = ("shortcut", "input_shape", "classes", "batch_size", "precision", "baseline")
+_OF_CONFIG = ("overrides", "results", "data_root")
 PRECISE, USUAL = 0.01, 0.02
 SECONDS = 120.0
 
 
 @app.command()
 def cost(
+    context: typer.Context,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Networks, strategies and settings of a config.")
     ] = None,
@@ -36,7 +40,7 @@ def cost(
         bool, typer.Option("--measure", help="Measure memory and time too; let nothing else run.")
     ] = False,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=1, help="Budget of --measure [default: 120]")
+        float | None, typer.Option("--seconds", min=1, max=86_400, help="Budget of --measure [default: 120]")
     ] = None,
     precise: Annotated[
         bool, typer.Option("--precise", help="Until every ratio is known within 1 % rather than 2 %.")
@@ -61,6 +65,7 @@ def cost(
         raise UsageError(
             "--config and --network: exactly one is needed", "rsc cost", "name what to measure by one of them"
         )
+    _refuse_unused(context, _OF_NETWORK if config is not None else _OF_CONFIG, config is not None)
     if not measure and (seconds is not None or precise):
         raise UsageError("--seconds and --precise go with --measure", "rsc cost", "add --measure or leave them out")
     changes = {
@@ -145,6 +150,16 @@ def _request(
         device=resolved,
     )
     return CostRequest.model_validate({**request.model_dump(), **changes})
+
+
+def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bool) -> None:
+    """An option that would change nothing is an error: whoever gave it would read other figures than they asked for."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            flag = "--" + {"input_shape": "input", "overrides": "set"}.get(name, name).replace("_", "-")
+            todo = "the config says it: use --set" if with_config else "it goes with --config"
+            raise UsageError(f"{flag} does nothing here", "rsc cost", todo)
 
 
 def _failures(report: "CostReport") -> int:

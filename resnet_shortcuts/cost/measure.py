@@ -1,5 +1,6 @@
 """The cost pass: of every network and strategy first memory and counts, in fresh processes, then time, interleaved."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -163,16 +164,23 @@ def _disturbed(other_cores: float | None) -> Iterator[str]:
     if other_cores is not None and other_cores > OTHERS_ALLOWED:
         yield (
             f"other programs used {other_cores:.1f} cores while times were taken, so the times are too long: "
-            "stop them (see `top`) and measure again with `rsc cost --measure`"
+            "stop them (see `top`) and measure again: rsc cost --config FILE (or --network NAME) --measure"
         )
 
 
 def _weak(request: CostRequest, held: Race) -> Iterator[str]:
-    remedy = "measure longer with `rsc cost --measure --seconds 300`"
     if held.rounds < request.min_rounds:
+        remedy = _longer(request, request.min_rounds / held.rounds)
         yield f"{held.network}: the budget ended after {held.rounds} of at least {request.min_rounds} rounds: {remedy}"
     elif held.noise is not None and held.noise > request.target:
+        remedy = _longer(request, (held.noise / request.target) ** 2)
         yield (
-            f"{held.network}: two timings of {held.baseline} may differ by {held.noise * 100:.1f} %, "
+            f"{held.network}: two timings of {held.baseline} may differ by {100 * held.noise:.1f} %, "
             f"and no smaller difference counts: leave the machine alone and {remedy}"
         )
+
+
+def _longer(request: CostRequest, times: float) -> str:
+    """The budget that should be enough: rounds take as long as they took, and noise falls with their root."""
+    seconds = min(86_400, 60 * math.ceil(max(times, 1.5) * request.seconds / 60))
+    return f"measure longer: rsc cost --config FILE (or --network NAME) --measure --seconds {seconds}"

@@ -148,7 +148,7 @@ def _child(sender: multiprocessing.connection.Connection, request: CostRequest, 
         figures = figures_of(request, *label)
     except RscError as problem:
         figures = {"error": str(problem)}
-    except (MemoryError, RuntimeError) as problem:
+    except (MemoryError, RuntimeError, ValueError) as problem:
         # torch reports an allocation that failed as RuntimeError; its first line says what
         why = (str(problem) or type(problem).__name__).splitlines()[0]
         figures = {"error": f"{why} (batch size {request.batch_size})"}

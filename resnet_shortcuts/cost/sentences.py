@@ -1,5 +1,6 @@
 """What a cost report says, in words that claim nothing below the noise; imports no torch."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -77,15 +78,21 @@ def _sentence(network: str, report: CostReport, race: Race | None) -> str | None
         return None
     claims: list[str] = []
     silent: list[str] = []
+    open_: list[str] = []
     for row in rivals:
         parts = [part for part in (_time(row, race), _memory(row, baseline)) if part]
+        unsettled = _unsettled(row, race)
+        if unsettled:
+            open_.append(f"{row.shortcut} ({unsettled})")
         if parts:
             claims.append(f"{row.shortcut} costs {' and '.join(parts)}")
-        else:
+        elif not unsettled:
             silent.append(row.shortcut)
     words = [f"{claim} than {baseline_name}" if place == 0 else claim for place, claim in enumerate(claims)]
     if silent:
         words.append(_others(silent, bool(claims), baseline_name, race))
+    if open_:
+        words.append(f"time not settled: {', '.join(open_)}")
     return f"{network}: {'; '.join(words)}."
 
 
@@ -101,6 +108,17 @@ def _time(row: CostRow, race: Race | None) -> str | None:
     digits = 0 if ends[1] - ends[0] >= 2 else 1
     middle, first, last = (f"{value:.{digits}f}" for value in (abs(row.ratio - 1) * 100, *ends))
     return f"{middle} % ({first} to {last}) {'more' if more else 'less'} time"
+
+
+def _unsettled(row: CostRow, race: Race | None) -> str | None:
+    """'−1 to +12 %' where time is neither claimed nor near: its middle is beyond the noise, or an end twice as far."""
+    if _time(row, race) or row.ratio is None or row.ratio_interval is None or race is None or race.noise is None:
+        return None
+    farthest = max(abs(end - 1) for end in row.ratio_interval)
+    if abs(row.ratio - 1) <= race.noise and farthest <= 2 * race.noise + 1e-9:
+        return None
+    low, high = (f"{100 * (end - 1):+.0f}".replace("-", "−") for end in row.ratio_interval)
+    return f"{low} to {high} %"
 
 
 def _memory(row: CostRow, baseline: CostRow) -> str | None:
@@ -119,7 +137,7 @@ def _others(silent: Sequence[str], some_claimed: bool, baseline: str, race: Race
         why = "not timed" if race is None else f"too few rounds ({race.rounds}) to tell"
         return f"{who} {'keeps' if verb == 'is' else 'keep'} as much memory as {baseline}, time: {why}"
     noise = race.noise * 100
-    return f"{who} {verb} within the noise of {f'{noise:.0f}' if noise >= 1 else f'{max(noise, 0.1):.1f}'} %"
+    return f"{who} {verb} within the noise of {math.ceil(noise - 1e-9) if noise >= 1 else f'{max(noise, 0.1):.1f}'} %"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,5 +1,7 @@
 """A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
 
+import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from resnet_shortcuts.cost.launch import key_of, run_cost_pass
 from resnet_shortcuts.cost.spec import CostReport, CostRequest
 from resnet_shortcuts.data.prepare import cache_folder, describe, prepare
 from resnet_shortcuts.data.spec import steps_per_epoch
-from resnet_shortcuts.errors import SettingError, UsageError
+from resnet_shortcuts.errors import IntegrityError, SettingError, UsageError
 from resnet_shortcuts.experiments import processes, records
 from resnet_shortcuts.experiments.config import Config, check_batch_size
 from resnet_shortcuts.experiments.plan import Plan, make_plan
@@ -206,12 +208,36 @@ def cost_file(experiment: Experiment, request: CostRequest) -> Path:
 
 
 def measure_costs(study: Study, experiment: Experiment, request: CostRequest, progress: Progress) -> CostReport:
-    """Run the cost pass with the training workers' environment and keep its report. Nothing else may be running."""
-    log = experiment.folder / "cost" / "log.txt"
+    """Run the cost pass with the training workers' environment and keep its report. Nothing else may be running.
+
+    A stored report that knows more is kept, and the new one says so.
+    """
+    log, path = experiment.folder / "cost" / "log.txt", cost_file(experiment, request)
     durable.make_folder(log.parent)
     report = run_cost_pass(request, progress, processes.environment(request.threads), log)
-    durable.write_file(cost_file(experiment, request), records.render(report.model_dump(mode="json")))
+    stored = _stored_costs(path)
+    if stored is not None and _knows_more(stored, report):
+        told = f"the stored report, of more rounds, is kept: to replace it, remove {path} and measure again"
+        return report.model_copy(update={"warnings": (*report.warnings, told)})
+    durable.write_file(path, records.render(report.model_dump(mode="json")))
     return report
+
+
+def _stored_costs(path: Path) -> CostReport | None:
+    try:
+        return CostReport.model_validate_json(json.dumps(records.parse(records.read(path), path)))
+    except (IntegrityError, ValueError):  # none, or a damaged one: written anew
+        return None
+
+
+def _knows_more(ours: CostReport, theirs: CostReport) -> bool:
+    """Whether, for some network, ours has more rounds and no more noise."""
+    by_network = {race.network: race for race in theirs.races}
+    for race in ours.races:
+        other = by_network.get(race.network)
+        if other is None or (other.rounds < race.rounds and (other.noise or math.inf) > (race.noise or math.inf)):
+            return True
+    return False
 
 
 def jobs_of(study: Study, asked: str | int | None) -> int:

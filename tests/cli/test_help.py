@@ -58,6 +58,10 @@ def test_modules_that_must_start_at_once_do_not_import_torch(module, heavy):
         (["cost", "--network", "cifar-resnet-21"], "cifar-resnet-20"),
         (["cost", "--network", "cifar-resnet-20", "--input", "32"], "3x32x32"),
         (["cost", "--network", "cifar-resnet-20", "--seconds", "5"], "--measure"),
+        (["cost", "--network", "cifar-resnet-20", "--measure", "--seconds", "inf"], "--seconds"),
+        (["cost", "--network", "cifar-resnet-20", "--set", "run.device=cpu"], "--set does nothing here"),
+        (["cost", "--config", "x.yaml", "--batch-size", "32"], "--batch-size does nothing here"),
+        (["cost", "--config", "x.yaml", "--baseline", "B"], "--baseline does nothing here"),
     ],
 )
 def test_a_wrong_word_is_one_line_with_what_was_meant(rsc, arguments, told):

@@ -13,6 +13,7 @@ from resnet_shortcuts.cost.launch import key_of, run_cost_pass
 from resnet_shortcuts.cost.memory import measure_all
 from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, CostSpec, Race, report_key, train_seconds
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
+from resnet_shortcuts.experiments.study import _knows_more
 
 SMALL = CostRequest(
     networks={"tiny": "cifar-resnet-8", "narrow": {"name": "cifar-resnet-8", "width": 8}},
@@ -169,17 +170,43 @@ def test_warnings_name_the_cause_and_the_remedy() -> None:
     assert list(measure._disturbed(0.1)) == list(measure._disturbed(None)) == []
     (text,) = measure._disturbed(1.3)
     assert "1.3 cores" in text
-    assert "rsc cost --measure" in text
+    assert "rsc cost --config FILE" in text
     race = Race(
         network="n", baseline="A", rounds=40, steps_per_turn=1, stopped="budget",
         control_ratio=1.0, control_interval=(0.95, 1.02), noise=0.05,
     )  # fmt: skip
     request = CostRequest(networks={"n": "cifar-resnet-8"}, shortcuts={"A": "A"})
     (text,) = measure._weak(request, race)
-    assert "5.0%" in text
+    assert "5.0 %" in text
+    assert text.endswith("--measure --seconds 240")  # 6.25 times the noise's square, of 30 s, in whole minutes
     (text,) = measure._weak(request, race.model_copy(update={"rounds": 3, "noise": None}))
     assert "3 of at least 30 rounds" in text
+    assert text.endswith("--measure --seconds 300")
     assert list(measure._weak(request, race.model_copy(update={"noise": 0.01}))) == []
+
+
+def test_a_batch_that_batch_norm_cannot_take_is_an_error_of_its_row_in_words() -> None:
+    request = CostRequest(
+        networks={"n": "cifar-resnet-8"}, shortcuts={"A": "A"}, input_shape=(3, 4, 4), batch_size=1,
+        passes=("counts", "memory"),
+    )  # fmt: skip
+    (row,) = measure.measure_costs(request).rows
+    assert "more than 1 value per channel" in (row.error or "")
+
+
+def test_a_report_that_knows_less_does_not_replace_one_that_knows_more() -> None:
+    def of(rounds: int, noise: float | None) -> CostReport:
+        race = Race(
+            network="n", baseline="A", rounds=rounds, steps_per_turn=1, stopped="budget", control_ratio=1.0,
+            control_interval=None, noise=noise,
+        )  # fmt: skip
+        request = CostRequest(networks={"n": "cifar-resnet-8"}, shortcuts={"A": "A"})
+        return CostReport(key="k", request=request, environment={}, rows=(), races=(race,))
+
+    assert _knows_more(of(89, 0.06), of(1, None))
+    assert _knows_more(of(89, 0.06), of(40, 0.07))
+    assert not _knows_more(of(89, 0.06), of(40, 0.02)), "a quieter machine needs fewer rounds"
+    assert not _knows_more(of(40, 0.06), of(89, 0.08))
 
 
 def test_the_baseline_is_the_named_one_or_the_first() -> None:

@@ -57,6 +57,20 @@ def test_a_difference_below_the_noise_or_without_an_interval_is_not_claimed() ->
     assert told == "ResNet-20: D keeps as much memory as A, time: too few rounds (3) to tell."
 
 
+def test_a_time_that_was_not_resolved_is_not_called_equal() -> None:
+    (told,) = sentences(
+        report(BASE, row("D", 1.05, (0.99, 1.12), 100 * MB), row("E", 1.0, (0.99, 1.01), 100 * MB), noise=0.02)
+    )
+    assert told == "ResNet-20: E is within the noise of 2 %; time not settled: D (−1 to +12 %)."
+    (told,) = sentences(report(BASE, row("D", 1.01, (0.9, 1.12), 103 * MB), noise=0.02))
+    assert told == "ResNet-20: D costs 3 % more memory than A; time not settled: D (−10 to +12 %)."
+
+
+def test_the_noise_is_not_rounded_down() -> None:
+    (told,) = sentences(report(BASE, row("D", 1.0, (0.99, 1.01), 100 * MB), noise=0.023))
+    assert told == "ResNet-20: D is within the noise of 3 %."
+
+
 def test_memory_alone_is_told_and_unmeasured_time_is_not_called_equal() -> None:
     (told,) = sentences(report(BASE, row("B", None, None, 103 * MB), row("D", None, None, 100 * MB), timed=False))
     assert told == "ResNet-20: B costs 3 % more memory than A; D keeps as much memory as A, time: not timed."
