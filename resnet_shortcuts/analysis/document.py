@@ -15,6 +15,7 @@ from resnet_shortcuts.analysis.tables import (
     answer_table,
     claims_table,
     detail_table,
+    joined_table,
     network_table,
     published_table,
     verdict_table,
@@ -77,12 +78,13 @@ def comparison_text(
 ) -> str:
     """The comparison as table (for a terminal), markdown, csv, latex or json.
 
-    CSV holds the compare table alone. JSON is ``{"schema": 1, "kind": "compare", "rows": [...]}`` with ``verdicts``,
-    ``rule``, ``notes`` and, where asked for, ``claims`` and ``published`` beside it; ``schema.json`` documents it.
+    CSV is one table: the compare table with the verdict's fields in each row, baseline and margin. JSON is
+    ``{"schema": 1, "kind": "compare", "rows": [...]}`` with ``verdicts``, ``rule``, ``notes`` and, where asked for,
+    ``claims`` and ``published`` beside it; ``schema.json`` documents it.
     """
     table = compare_table(verdicts.record, notes)
     if format_ == "csv":
-        return render.csv_text(table)
+        return render.csv_text(joined_table(verdicts, table))
     if format_ == "json":
         return _json(verdicts, table, claims, publications)
     tables = sections(verdicts, notes, claims, publications)

@@ -129,6 +129,25 @@ def verdict_table(verdicts: Verdicts) -> Table:
     return Table("verdicts", keys.columns, keys.rows, _title(verdicts, None), [_rule(verdicts)])
 
 
+def joined_table(verdicts: Verdicts, compared: Table) -> Table:
+    """The compare table with the verdict's fields beside each row, and baseline and margin: the one table of a CSV.
+
+    The compare table's columns come first and unchanged; footnotes are one text.
+    """
+    judged = verdict_table(verdicts)
+    have = {column.key for column in compared.columns}
+    added = [column for column in judged.columns if column.key not in have]
+    about = {"baseline": verdicts.baseline, "margin": verdicts.margin}
+    by_key = {(row["network"], row["shortcut"]): row for row in judged.rows}
+    rows = []
+    for row in compared.rows:
+        verdict = by_key[row["network"], row["shortcut"]]
+        said = {column.key: verdict.get(column.key) for column in added}
+        rows.append({**row, **said, "footnotes": "; ".join(verdict["footnotes"]) or None, **about})
+    columns = [*compared.columns, *added, Column("baseline", "baseline"), Column("margin", "margin, points", "percent")]
+    return Table(compared.kind, columns, rows, compared.title, compared.notes)
+
+
 def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
     """The verdicts on one network, for people: verdict, difference with interval, p, letters; footnotes below.
 
