@@ -24,22 +24,29 @@ from resnet_shortcuts.analysis.verdicts import BETTER, EQUAL, NOT_SETTLED, TOO_F
 
 
 def answer(verdicts: Verdicts) -> list[str]:
-    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing."""
+    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing.
+
+    Failures come before any verdict, the baseline's own first of all.
+    """
     lines = []
     for network in in_order(key[0] for key in verdicts.failures):
         where = verdicts.record.regime.sentence(pretty_network(network))
         here = [one for one in verdicts.comparisons if one.network == network]
+        base = verdicts.failures.get((network, verdicts.baseline))
+        fails = base.words() if base else ""
         if not here:
-            lines.append(f"{where}: only {verdicts.baseline} is there, so there is nothing to compare it with.")
+            alone = f"{verdicts.baseline}, which {fails}," if fails else verdicts.baseline
+            lines.append(f"{where}: only {alone} is there, so there is nothing to compare it with.")
             continue
-        parts = []
-        for verdict in (BETTER, WORSE, EQUAL, NOT_SETTLED, TOO_FEW):
-            names = [one.shortcut for one in here if one.verdict == verdict]
-            if names:
-                parts.append(f"{verdict}: {', '.join(names)}")
-        failing = [f"{one.shortcut} {one.failures.words()}" for one in here if one.failures.count]
-        if failing:
-            parts.insert(0, ", ".join(failing))
+        failing = [f"{verdicts.baseline}, the baseline, {fails}"] if fails else []
+        others = [f"{one.shortcut} {one.failures.words()}" for one in here if one.failures.count]
+        if others:
+            failing.append(", ".join(others))
+        said: dict[str, list[str]] = {word: [] for word in (BETTER, WORSE, EQUAL, NOT_SETTLED, TOO_FEW)}
+        for one in here:
+            words = f"{one.verdict} because the baseline failed" if one.baseline_failed else one.verdict
+            said.setdefault(words, []).append(one.shortcut)
+        parts = failing + [f"{words}: {', '.join(names)}" for words, names in said.items() if names]
         lines.append(f"{where}, against {verdicts.baseline}: {'; '.join(parts)}.")
     return lines
 
