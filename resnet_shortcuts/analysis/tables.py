@@ -225,26 +225,36 @@ def claims_table(claims: Sequence[Claim]) -> Table:
 
 
 def published_table(found: Sequence[Published]) -> Table:
-    """Published test errors for the networks and strategies here, or the reason why one does not stand beside ours."""
+    """Published test errors for the networks and strategies here with ours beside them, or the reason why not."""
     columns = [
         Column("network", "network", label=True),
         Column("shortcut", "shortcut", label=True),
         Column("figure", "published error, %"),
+        Column("ours", "our error, %"),
         Column("protocol", "protocol"),
         Column("source", "source"),
         Column("reason", "why it is not shown"),
     ]
-    fitting = [{**vars(one), "reason": None} for one in found if one.figure]
-    rows = fitting + [_refused([one for one in found if one.source == source]) for source in _unfit(found)]
+    fitting = [
+        {**vars(one), "network": pretty_network(one.network), "ours": one.ours, "reason": None}
+        for one in found
+        if one.figure
+    ]
+    rows = fitting + [_refused(ones) for ones in _unfit(found)]
     return Table("published", columns, rows, "Published figures", [], prose=True)
 
 
-def _unfit(found: Sequence[Published]) -> list[str]:
-    return in_order(one.source for one in found if not one.figure)
+def _unfit(found: Sequence[Published]) -> list[list[Published]]:
+    """Figures that do not fit, those of one source and protocol with one reason together."""
+    groups: dict[tuple[str, str, str], list[Published]] = {}
+    for one in found:
+        if not one.figure:
+            groups.setdefault((one.source, one.protocol, one.reason), []).append(one)
+    return list(groups.values())
 
 
 def _refused(ones: Sequence[Published]) -> dict[str, Any]:
-    """One row for all figures of a source that do not fit, with the reason."""
+    """One row for figures of one source that do not fit for one reason."""
     networks = ", ".join(in_order(pretty_network(one.network) for one in ones))
     shortcuts = ", ".join(in_order(one.shortcut for one in ones))
     first = ones[0]

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from resnet_shortcuts.analysis.published import data, published
+from resnet_shortcuts.analysis.document import comparison_text
+from resnet_shortcuts.analysis.published import Published, data, published
 from resnet_shortcuts.analysis.records import ExperimentRecord, Regime
+from resnet_shortcuts.analysis.tables import published_table
+from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.training.spec import TrainSpec
 from tests.analysis.made import of_accuracies
 
@@ -39,6 +42,34 @@ def from_paper(found: ExperimentRecord, year: str) -> list[tuple[str, str]]:
 
 def test_the_papers_own_recipe_fits_and_its_figure_is_shown() -> None:
     assert from_paper(record(), "2015") == [("8.75 (best)", "")]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "told"),
+    [
+        ([91.0, 91.5], "8.75 (last epoch, mean of 2 seeds)"),
+        ([91.0, None], "9.00 (last epoch, mean of 1 seed finished of 2)"),
+        ([None, None], "none of 2 runs has finished"),
+    ],
+)
+def test_our_error_stands_beside_the_published_one(accuracies: list[float | None], told: str) -> None:
+    made = record()
+    runs = of_accuracies({"stride-pad": accuracies}).runs
+    beside = dataclasses.replace(made, runs=[dataclasses.replace(run, data_vouched=SHA) for run in runs])
+    table = published_table(published(beside))
+    fitting, *refused = [dict(zip([column.heading for column in table.columns], row, strict=True))
+                         for row in table.texts()]  # fmt: skip
+    assert (fitting["published error, %"], fitting["our error, %"]) == ("8.75 (best)", told)
+    assert {row["network"] for row in (fitting, *refused)} == {"ResNet-20"}
+    assert {row["our error, %"] for row in refused} == {"–"}
+    assert told in " ".join(comparison_text(judge(beside), "table", publications=published(beside), width=200).split())
+
+
+def test_figures_of_one_source_are_refused_each_for_its_own_reason() -> None:
+    ones = [Published(f"cifar-resnet-{depth}", "plain", "", "p", "s", why) for depth, why in ((20, "a"), (32, "b"))]
+    assert [(row["network"], row["reason"]) for row in published_table(ones).rows] == [
+        ("ResNet-20", "a"), ("ResNet-32", "b"),
+    ]  # fmt: skip
 
 
 def test_he_2016_fits_with_its_warm_up_alone() -> None:
