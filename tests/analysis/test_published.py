@@ -72,6 +72,20 @@ def test_figures_of_one_source_are_refused_each_for_its_own_reason() -> None:
     ]  # fmt: skip
 
 
+def test_the_110_of_2015_fits_with_its_warm_up_alone_and_the_others_without() -> None:
+    """'0.01 until the training error fell below 80 % (about 400 iterations)': the paper's 110 alone."""
+    warm = {**RECIPE, "schedule": {**RECIPE["schedule"], "warmup_iterations": 400, "warmup_lr": 0.01}}
+    assert from_paper(record("cifar-resnet-110", warm), "2015") == [("6.43 (best; mean 6.61 ± 0.16 over 5 runs)", "")]
+    missing = "schedule.warmup_iterations: 400 there, none here; schedule.warmup_lr: 0.01 there, none here"
+    assert from_paper(record("cifar-resnet-110"), "2015") == [("", missing)]
+    (shown,) = [row for row in published_table(published(record("cifar-resnet-110"))).rows
+                if "2015" in row["source"]]  # fmt: skip
+    assert "until the training error fell below 80 %" in shown["protocol"]
+    for depth in (20, 32, 44, 56):
+        ((figure, reason),) = from_paper(record(f"cifar-resnet-{depth}", warm), "2015")
+        assert (figure, reason.partition(";")[0]) == ("", "schedule.warmup_iterations: none there, 400 here")
+
+
 def test_he_2016_fits_with_its_warm_up_alone() -> None:
     warm = {**RECIPE, "schedule": {**RECIPE["schedule"], "warmup_iterations": 400, "warmup_lr": 0.01}}
     assert from_paper(record("cifar-resnet-110", warm), "2016") == [("6.61 (median of 5)", "")]
