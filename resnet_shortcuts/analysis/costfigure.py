@@ -43,7 +43,19 @@ def cost_figure(record: ExperimentRecord, cost: str | None = None) -> Drawing | 
             axis.set_title(pretty_network(network))
         legend(figure, axes[0], right)
     title = f"Accuracy against {label.split(',')[0]}: " + record.regime.sentence()
-    return Drawing(f"cost-{chosen.replace('_', '-')}", title, _words(rows, networks, chosen), figure)
+    note = _reading(record, chosen)
+    words = f"{_words(rows, networks, chosen)} {note}"
+    return Drawing(f"cost-{chosen.replace('_', '-')}", title, words, figure, note)
+
+
+def _reading(record: ExperimentRecord, cost: str) -> str:
+    """What the front does not say: it joins means, and ranks nothing that intervals or noise leave open."""
+    note = "The Pareto front joins means: between strategies whose accuracy intervals overlap it ranks nothing"
+    if cost not in ("step_ms", "train_seconds"):
+        return f"{note}."
+    noises = [one.noise for one in record.costs if one.noise is not None]
+    much = f" ({100 * max(noises):.2g} %, from a strategy timed against itself)" if noises else ""
+    return f"{note}, nor do times that differ by less than the measurement's noise{much}."
 
 
 def _measured(rows: Sequence[Row], cost: str) -> int:

@@ -15,6 +15,7 @@ from resnet_shortcuts.analysis.tables import (
     answer_table,
     claims_table,
     detail_table,
+    joined_table,
     network_table,
     published_table,
     verdict_table,
@@ -23,22 +24,29 @@ from resnet_shortcuts.analysis.verdicts import BETTER, EQUAL, NOT_SETTLED, TOO_F
 
 
 def answer(verdicts: Verdicts) -> list[str]:
-    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing."""
+    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing.
+
+    Failures come before any verdict, the baseline's own first of all.
+    """
     lines = []
     for network in in_order(key[0] for key in verdicts.failures):
         where = verdicts.record.regime.sentence(pretty_network(network))
         here = [one for one in verdicts.comparisons if one.network == network]
+        base = verdicts.failures.get((network, verdicts.baseline))
+        fails = base.words() if base else ""
         if not here:
-            lines.append(f"{where}: only {verdicts.baseline} is there, so there is nothing to compare it with.")
+            alone = f"{verdicts.baseline}, which {fails}," if fails else verdicts.baseline
+            lines.append(f"{where}: only {alone} is there, so there is nothing to compare it with.")
             continue
-        parts = []
-        for verdict in (BETTER, WORSE, EQUAL, NOT_SETTLED, TOO_FEW):
-            names = [one.shortcut for one in here if one.verdict == verdict]
-            if names:
-                parts.append(f"{verdict}: {', '.join(names)}")
-        failing = [f"{one.shortcut} {one.failures.words()}" for one in here if one.failures.count]
-        if failing:
-            parts.insert(0, ", ".join(failing))
+        failing = [f"{verdicts.baseline}, the baseline, {fails}"] if fails else []
+        others = [f"{one.shortcut} {one.failures.words()}" for one in here if one.failures.count]
+        if others:
+            failing.append(", ".join(others))
+        said: dict[str, list[str]] = {word: [] for word in (BETTER, WORSE, EQUAL, NOT_SETTLED, TOO_FEW)}
+        for one in here:
+            words = f"{one.verdict} because the baseline failed" if one.baseline_failed else one.verdict
+            said.setdefault(words, []).append(one.shortcut)
+        parts = failing + [f"{words}: {', '.join(names)}" for words, names in said.items() if names]
         lines.append(f"{where}, against {verdicts.baseline}: {'; '.join(parts)}.")
     return lines
 
@@ -77,12 +85,13 @@ def comparison_text(
 ) -> str:
     """The comparison as table (for a terminal), markdown, csv, latex or json.
 
-    CSV holds the compare table alone. JSON is ``{"schema": 1, "kind": "compare", "rows": [...]}`` with ``verdicts``,
-    ``rule``, ``notes`` and, where asked for, ``claims`` and ``published`` beside it; ``schema.json`` documents it.
+    CSV is one table: the compare table with the verdict's fields in each row, baseline and margin. JSON is
+    ``{"schema": 1, "kind": "compare", "rows": [...]}`` with ``verdicts``, ``rule``, ``notes`` and, where asked for,
+    ``claims`` and ``published`` beside it; ``schema.json`` documents it.
     """
     table = compare_table(verdicts.record, notes)
     if format_ == "csv":
-        return render.csv_text(table)
+        return render.csv_text(joined_table(verdicts, table))
     if format_ == "json":
         return _json(verdicts, table, claims, publications)
     tables = sections(verdicts, notes, claims, publications)

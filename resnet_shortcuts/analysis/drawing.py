@@ -56,12 +56,16 @@ _STYLE: Any = {
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """One figure: a file name without extension, a title, what it shows in words, and the matplotlib figure itself."""
+    """One figure: a file name without extension, a title, what it shows in words, and the matplotlib figure itself.
+
+    ``note`` is how to read it, where it could mislead; ``alt`` says it too.
+    """
 
     name: str
     title: str
     alt: str
     figure: Figure
+    note: str = ""
 
     def render(self, format_: Format) -> bytes:
         """The figure as a file on white: SVG, PNG (160 dots an inch) or PDF. The same figure gives the same bytes."""

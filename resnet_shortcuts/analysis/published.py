@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from resnet_shortcuts.analysis.records import ExperimentRecord, Regime, in_order
+from resnet_shortcuts.words import counted
 
 
 @dataclass(frozen=True)
 class Published:
     """One published figure for a network and strategy that we ran: test error in percent as printed, or why it is not.
 
-    ``figure`` is empty unless it fits; ``reason`` is empty if it does.
+    ``figure`` is empty unless it fits; ``reason`` is empty if it does. Where it fits, ``our_error`` is 100 less our
+    mean accuracy over ``our_seeds`` finished runs of ``our_runs``; None where none has finished.
     """
 
     network: str
@@ -25,6 +29,19 @@ class Published:
     protocol: str
     source: str
     reason: str
+    our_error: float | None = None
+    our_seeds: int | None = None
+    our_runs: int | None = None
+
+    @property
+    def ours(self) -> str | None:
+        """Our error beside the published one, with how many seeds it is the mean of; None where none is shown."""
+        if not self.figure:
+            return None
+        if self.our_error is None:
+            return f"none of {counted(self.our_runs or 0, 'run')} has finished"
+        of = "" if self.our_seeds == self.our_runs else f" finished of {self.our_runs}"
+        return f"{self.our_error:.2f} (last epoch, mean of {counted(self.our_seeds or 0, 'seed')}{of})"
 
 
 @functools.cache
@@ -43,12 +60,19 @@ def published(record: ExperimentRecord) -> list[Published]:
     for entry in data()["sets"]:
         reason = unlike(entry, record.regime, vouched)
         for row in entry["rows"]:
-            if f"{row['network']}\t{row['shortcut']}" in ours:
+            network, shortcut = row["network"], row["shortcut"]
+            if f"{network}\t{shortcut}" in ours:
                 figure = "" if reason else _figure(row, entry["statistic"])
-                found.append(
-                    Published(row["network"], row["shortcut"], figure, entry["protocol"], entry["source"], reason)
-                )
+                one = Published(network, shortcut, figure, entry["protocol"], entry["source"], reason)
+                found.append(_beside(one, record) if figure else one)
     return found
+
+
+def _beside(one: Published, record: ExperimentRecord) -> Published:
+    runs = [run for run in record.runs if (run.network, run.shortcut) == (one.network, one.shortcut)]
+    accuracies = [run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None]
+    error = 100 - math.fsum(accuracies) / len(accuracies) if accuracies else None
+    return dataclasses.replace(one, our_error=error, our_seeds=len(accuracies), our_runs=len(runs))
 
 
 def unlike(entry: Mapping[str, Any], regime: Regime, vouched: bool) -> str:

@@ -11,6 +11,7 @@ from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.document import answer
 from resnet_shortcuts.analysis.drawing import Drawing
 from resnet_shortcuts.analysis.figures import figures
+from resnet_shortcuts.analysis.glossary import TERMS, strategies_of
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.records import ExperimentRecord, in_order
 from resnet_shortcuts.analysis.summary import compare_table, terminal_view
@@ -22,7 +23,7 @@ from resnet_shortcuts.analysis.tables import (
     network_table,
     published_table,
 )
-from resnet_shortcuts.analysis.verdicts import Verdicts
+from resnet_shortcuts.analysis.verdicts import NOT_SETTLED, Verdicts
 
 QUESTION = "Which shortcut should a residual network use where the dimensions change?"
 
@@ -62,6 +63,9 @@ def report_html(
         name=record.name,
         regime=record.regime.sentence(),
         answers=answer(verdicts),
+        unsettled=any(one.verdict == NOT_SETTLED for one in verdicts.comparisons),
+        strategies=strategies_of(record, with_claims=bool(claims)),
+        terms=TERMS if claims else (),
         claims=_html(claims_table(claims)) if claims else None,
         tables=[_html(table) for table in tables],
         details=[_html(table) for table in details],
@@ -87,7 +91,7 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
     svgs = [Markup(one) for one in drawing.inline_svgs()]  # noqa: S704 - matplotlib escapes what it writes
     panels = len(drawing.figure.axes)
     return {
-        "name": drawing.name, "title": drawing.title, "alt": drawing.alt, "panels": svgs[:panels],
+        "name": drawing.name, "title": drawing.title, "alt": drawing.alt, "note": drawing.note, "panels": svgs[:panels],
         "legends": svgs[panels:],
     }  # fmt: skip
 

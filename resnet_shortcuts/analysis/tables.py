@@ -129,6 +129,25 @@ def verdict_table(verdicts: Verdicts) -> Table:
     return Table("verdicts", keys.columns, keys.rows, _title(verdicts, None), [_rule(verdicts)])
 
 
+def joined_table(verdicts: Verdicts, compared: Table) -> Table:
+    """The compare table with the verdict's fields beside each row, and baseline and margin: the one table of a CSV.
+
+    The compare table's columns come first and unchanged; footnotes are one text.
+    """
+    judged = verdict_table(verdicts)
+    have = {column.key for column in compared.columns}
+    added = [column for column in judged.columns if column.key not in have]
+    about = {"baseline": verdicts.baseline, "margin": verdicts.margin}
+    by_key = {(row["network"], row["shortcut"]): row for row in judged.rows}
+    rows = []
+    for row in compared.rows:
+        verdict = by_key[row["network"], row["shortcut"]]
+        said = {column.key: verdict.get(column.key) for column in added}
+        rows.append({**row, **said, "footnotes": "; ".join(verdict["footnotes"]) or None, **about})
+    columns = [*compared.columns, *added, Column("baseline", "baseline"), Column("margin", "margin, points", "percent")]
+    return Table(compared.kind, columns, rows, compared.title, compared.notes)
+
+
 def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
     """The verdicts on one network, for people: verdict, difference with interval, p, letters; footnotes below.
 
@@ -206,26 +225,36 @@ def claims_table(claims: Sequence[Claim]) -> Table:
 
 
 def published_table(found: Sequence[Published]) -> Table:
-    """Published test errors for the networks and strategies here, or the reason why one does not stand beside ours."""
+    """Published test errors for the networks and strategies here with ours beside them, or the reason why not."""
     columns = [
         Column("network", "network", label=True),
         Column("shortcut", "shortcut", label=True),
         Column("figure", "published error, %"),
+        Column("ours", "our error, %"),
         Column("protocol", "protocol"),
         Column("source", "source"),
         Column("reason", "why it is not shown"),
     ]
-    fitting = [{**vars(one), "reason": None} for one in found if one.figure]
-    rows = fitting + [_refused([one for one in found if one.source == source]) for source in _unfit(found)]
+    fitting = [
+        {**vars(one), "network": pretty_network(one.network), "ours": one.ours, "reason": None}
+        for one in found
+        if one.figure
+    ]
+    rows = fitting + [_refused(ones) for ones in _unfit(found)]
     return Table("published", columns, rows, "Published figures", [], prose=True)
 
 
-def _unfit(found: Sequence[Published]) -> list[str]:
-    return in_order(one.source for one in found if not one.figure)
+def _unfit(found: Sequence[Published]) -> list[list[Published]]:
+    """Figures that do not fit, those of one source and protocol with one reason together."""
+    groups: dict[tuple[str, str, str], list[Published]] = {}
+    for one in found:
+        if not one.figure:
+            groups.setdefault((one.source, one.protocol, one.reason), []).append(one)
+    return list(groups.values())
 
 
 def _refused(ones: Sequence[Published]) -> dict[str, Any]:
-    """One row for all figures of a source that do not fit, with the reason."""
+    """One row for figures of one source that do not fit for one reason."""
     networks = ", ".join(in_order(pretty_network(one.network) for one in ones))
     shortcuts = ", ".join(in_order(one.shortcut for one in ones))
     first = ones[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class Comparison:
     ``flip_blind`` says that the sign-flip test cannot get below the threshold with so few seeds. ``images`` is the
     interval for new seeds and new test images. ``detectable`` is at 80 % power and Holm's first step, its range from
     the sd's own 95 % interval; ``needed`` gives the seeds for differences of 0.1, 0.2 and 0.5 points.
+    ``baseline_failed`` says that there are too few common seeds because runs of the baseline failed.
     """
 
     network: str
@@ -70,6 +72,7 @@ class Comparison:
     failures: Failures
     fisher_holm: float | None
     footnotes: Sequence[str] = ()
+    baseline_failed: bool = False
 
     def words(self) -> str:
         """The verdict as printed: failures come first."""
@@ -172,6 +175,9 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
             keys, pairs, tests, holm, equal, flips, flip_holm, fisher, strict=True
         )
     ]
+    comparisons = [
+        _explained(one, finished[one.network, one.shortcut], cells.get((one.network, base), ())) for one in comparisons
+    ]
     return Verdicts(record, base, width, comparisons, _letters(finished), failures)
 
 
@@ -263,6 +269,24 @@ def _verdict(test: Paired, p_holm: float, p_equal_holm: float) -> str:
     if p_holm < ALPHA:
         return BETTER if test.mean > 0 else WORSE
     return EQUAL if p_equal_holm < ALPHA else NOT_SETTLED
+
+
+def _explained(one: Comparison, ours: Mapping[int, RunRecord], base: Sequence[RunRecord]) -> Comparison:
+    """A comparison with too few seeds says how many are in common, none as distinct from few, and what took them."""
+    if one.verdict != TOO_FEW:
+        return one
+    theirs = finished_by_seed(base)
+    lost = len(ours.keys() & {run.seed for run in base} - theirs.keys())
+    note = f"{counted(one.n, 'seed')} in common with {one.baseline}, {LEAST_SEEDS} are needed"
+    if lost:
+        note += f": {one.baseline}, the baseline, failed at {lost} that would be in common"
+    elif not one.n and ours and theirs:
+        note += ": their finished runs are of different seeds"
+    elif not one.n:
+        without = [name for name, runs in ((one.shortcut, ours), (one.baseline, theirs)) if not runs]
+        note += f": no run of {' or '.join(without)} has finished"
+    blamed = lost > 0 and one.n + lost >= LEAST_SEEDS
+    return dataclasses.replace(one, footnotes=[*one.footnotes, note], baseline_failed=blamed)
 
 
 def _footnotes(

@@ -1,5 +1,6 @@
 """The cost figure: the Pareto front by brute force, and files that are what their extension says."""
 
+import dataclasses
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from resnet_shortcuts.analysis.costfigure import cost_figure
 from resnet_shortcuts.analysis.drawing import looks, pareto
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.report import report_html
+from resnet_shortcuts.analysis.verdicts import judge
 
 unhurried = settings(deadline=None, max_examples=60)  # the machine is shared
 
@@ -56,3 +59,15 @@ def test_files_are_what_they_say_and_the_same_twice() -> None:
 @pytest.mark.parametrize("cost", [None, "peak_memory_bytes"])
 def test_no_figure_without_measurements(cost: str | None) -> None:
     assert cost_figure(experiment(False), cost) is None
+
+
+@pytest.mark.parametrize("cost", ["parameters", "step_ms"])
+def test_the_front_says_that_it_ranks_nothing_under_the_noise(cost: str) -> None:
+    made = experiment(True)
+    noisy = dataclasses.replace(made, costs=[dataclasses.replace(one, noise=0.013) for one in made.costs])
+    drawing = cost_figure(noisy, cost)
+    assert drawing is not None
+    assert drawing.note in drawing.alt
+    assert "accuracy intervals overlap it ranks nothing" in drawing.note
+    assert ("less than the measurement's noise (1.3 %" in drawing.note) is (cost == "step_ms")
+    assert "The Pareto front joins means" in report_html(judge(noisy), drawings=[drawing]).split('class="reading"')[1]

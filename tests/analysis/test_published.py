@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from resnet_shortcuts.analysis.published import data, published
+from resnet_shortcuts.analysis.document import comparison_text
+from resnet_shortcuts.analysis.published import Published, data, published
 from resnet_shortcuts.analysis.records import ExperimentRecord, Regime
+from resnet_shortcuts.analysis.tables import published_table
+from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.training.spec import TrainSpec
 from tests.analysis.made import of_accuracies
 
@@ -39,6 +42,48 @@ def from_paper(found: ExperimentRecord, year: str) -> list[tuple[str, str]]:
 
 def test_the_papers_own_recipe_fits_and_its_figure_is_shown() -> None:
     assert from_paper(record(), "2015") == [("8.75 (best)", "")]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "told"),
+    [
+        ([91.0, 91.5], "8.75 (last epoch, mean of 2 seeds)"),
+        ([91.0, None], "9.00 (last epoch, mean of 1 seed finished of 2)"),
+        ([None, None], "none of 2 runs has finished"),
+    ],
+)
+def test_our_error_stands_beside_the_published_one(accuracies: list[float | None], told: str) -> None:
+    made = record()
+    runs = of_accuracies({"stride-pad": accuracies}).runs
+    beside = dataclasses.replace(made, runs=[dataclasses.replace(run, data_vouched=SHA) for run in runs])
+    table = published_table(published(beside))
+    fitting, *refused = [dict(zip([column.heading for column in table.columns], row, strict=True))
+                         for row in table.texts()]  # fmt: skip
+    assert (fitting["published error, %"], fitting["our error, %"]) == ("8.75 (best)", told)
+    assert {row["network"] for row in (fitting, *refused)} == {"ResNet-20"}
+    assert {row["our error, %"] for row in refused} == {"–"}
+    assert told in " ".join(comparison_text(judge(beside), "table", publications=published(beside), width=200).split())
+
+
+def test_figures_of_one_source_are_refused_each_for_its_own_reason() -> None:
+    ones = [Published(f"cifar-resnet-{depth}", "plain", "", "p", "s", why) for depth, why in ((20, "a"), (32, "b"))]
+    assert [(row["network"], row["reason"]) for row in published_table(ones).rows] == [
+        ("ResNet-20", "a"), ("ResNet-32", "b"),
+    ]  # fmt: skip
+
+
+def test_the_110_of_2015_fits_with_its_warm_up_alone_and_the_others_without() -> None:
+    """'0.01 until the training error fell below 80 % (about 400 iterations)': the paper's 110 alone."""
+    warm = {**RECIPE, "schedule": {**RECIPE["schedule"], "warmup_iterations": 400, "warmup_lr": 0.01}}
+    assert from_paper(record("cifar-resnet-110", warm), "2015") == [("6.43 (best; mean 6.61 ± 0.16 over 5 runs)", "")]
+    missing = "schedule.warmup_iterations: 400 there, none here; schedule.warmup_lr: 0.01 there, none here"
+    assert from_paper(record("cifar-resnet-110"), "2015") == [("", missing)]
+    (shown,) = [row for row in published_table(published(record("cifar-resnet-110"))).rows
+                if "2015" in row["source"]]  # fmt: skip
+    assert "until the training error fell below 80 %" in shown["protocol"]
+    for depth in (20, 32, 44, 56):
+        ((figure, reason),) = from_paper(record(f"cifar-resnet-{depth}", warm), "2015")
+        assert (figure, reason.partition(";")[0]) == ("", "schedule.warmup_iterations: none there, 400 here")
 
 
 def test_he_2016_fits_with_its_warm_up_alone() -> None:

@@ -1,5 +1,7 @@
 """The JSON is what its documented schema says, for rich and for poor experiments."""
 
+import csv
+import io
 import json
 from importlib import resources
 from typing import Any
@@ -51,3 +53,31 @@ def test_json_follows_its_schema(record: ExperimentRecord) -> None:
     text = comparison_text(judge(record), "json", claims=judge_claims(record), publications=published(record))
     document = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     check(document, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        whole(("cifar-resnet-20", "cifar-resnet-56"), names=("stride-pad", "max-pad", "avg-pad")),
+        of_accuracies({"A": [90.0], "x": [None, 91.0]}, missing=[("cifar-resnet-20", "y", 3)]),
+        of_accuracies({"A": [90.0, 91.0]}),
+    ],
+    ids=["rich", "poor", "one strategy"],
+)
+def test_csv_says_of_each_row_what_the_json_says(record: ExperimentRecord) -> None:
+    """One table: the JSON's rows and its verdicts, joined, no name twice."""
+    verdicts = judge(record, margin=0.3)
+    document = json.loads(comparison_text(verdicts, "json"))
+    reader = csv.DictReader(io.StringIO(comparison_text(verdicts, "csv")))
+    names = list(reader.fieldnames or ())
+    assert len(names) == len(set(names))
+    assert names[: len(document["rows"][0])] == list(document["rows"][0])
+    assert names[-2:] == ["baseline", "margin"]
+    lines = list(reader)
+    assert len(lines) == len(document["rows"]) == len(document["verdicts"])
+    for line, row, verdict in zip(lines, document["rows"], document["verdicts"], strict=True):
+        said = {**verdict, **row, "baseline": document["baseline"], "margin": 0.3}
+        said["footnotes"] = "; ".join(said["footnotes"])
+        for key in [key for key in said if f"{key}_low" in names]:
+            said[f"{key}_low"], said[f"{key}_high"] = said.pop(key) or (None, None)
+        assert line == {key: "" if value is None else str(value) for key, value in said.items()}

@@ -134,6 +134,10 @@ def test_no_common_seed_is_too_few_and_everything_is_still_shown() -> None:
     record = of_accuracies({}, runs=runs)
     one = only(record)
     assert (one.n, one.verdict) == (0, "too few seeds")
+    told = "0 seeds in common with A, 3 are needed: their finished runs are of different seeds"
+    assert one.footnotes == [told]
+    for format_ in FORMATS:
+        assert told in " ".join(comparison_text(judge(record), format_, width=200).split()), format_
     assert math.isnan(one.test.mean)
     renders_everywhere(record)
     assert "91.00" in comparison_text(judge(record), "table")
@@ -182,9 +186,43 @@ def test_a_strategy_whose_every_run_failed_is_shown_with_its_failures_first() ->
 
 
 def test_a_baseline_whose_every_run_failed_leaves_no_verdict() -> None:
-    record = of_accuracies({"A": [None] * 3, "x": BASE[:3]})
-    assert only(record).verdict == "too few seeds"
+    record = of_accuracies({"A": [None] * 3, "x": BASE[:3], "y": [None] * 3})
+    verdicts = judge(record)
+    assert [one.verdict for one in verdicts.comparisons] == ["too few seeds"] * 2
+    assert answer(verdicts)[0].partition("against A: ")[2] == (
+        "A, the baseline, fails 3 of 3; y fails 3 of 3; too few seeds: y; too few seeds because the baseline failed: x."
+    )
+    x, y = (one.footnotes for one in verdicts.comparisons)
+    assert x == ["0 seeds in common with A, 3 are needed: A, the baseline, failed at 3 that would be in common"]
+    assert y == ["0 seeds in common with A, 3 are needed: no run of y or A has finished"]
     renders_everywhere(record)
+
+
+def test_the_answer_says_first_that_the_baseline_did_not_train_either() -> None:
+    record = of_accuracies({"plain": moved(0, 40)[:4], "A": BASE[:4]}, fail_above=0.5)
+    (line,) = answer(judge(record, "A"))
+    assert line.endswith("against A: A, the baseline, fails 4 of 4; plain fails 4 of 4; not settled: plain.")
+    assert "only A, which fails 4 of 4, is there" in answer(judge(of_accuracies({"A": BASE[:4]}, fail_above=0.5)))[0]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "blamed", "end"),
+    [
+        ([90.0] * 5, [90.0, 91.0, None, None, 92.0], False, None),
+        ([90.0] * 5, [90.0, None, None, None, 92.0], True, "2 seeds in common with A, 3 are needed: A, the baseline, "
+         "failed at 3 that would be in common"),
+        ([90.0, 91.0], [90.0, None], False, "1 seed in common with A, 3 are needed: A, the baseline, failed at 1 that "
+         "would be in common"),
+        ([90.0, 91.0], [90.0, 91.0, 92.0], False, "2 seeds in common with A, 3 are needed"),
+    ],
+)  # fmt: skip
+def test_too_few_seeds_says_how_many_and_whether_the_baseline_took_them(
+    ours: list[float | None], theirs: list[float | None], blamed: bool, end: str | None
+) -> None:
+    one = only(of_accuracies({"A": theirs, "x": ours}))
+    assert one.baseline_failed is blamed
+    assert (one.verdict == "too few seeds") is (end is not None)
+    assert [note for note in one.footnotes if "in common" in note] == ([end] if end else [])
 
 
 def test_every_run_failed() -> None:

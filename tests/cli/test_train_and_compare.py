@@ -1,3 +1,4 @@
+import csv
 import json
 import shlex
 import shutil
@@ -31,6 +32,10 @@ def test_training_ends_with_the_table_and_leaves_tables_beside_the_runs(trained)
         path.name for path in folder.iterdir()
     }
     assert len(list((folder / "runs").iterdir())) == 4
+    lines = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
+    assert {line["shortcut"]: line["verdict"] for line in lines} == {
+        row["shortcut"]: row["verdict"] for row in json.loads((folder / "table.json").read_text())["verdicts"]
+    }
 
 
 def test_train_and_plan_say_how_many_go_side_by_side(trained):

@@ -1,0 +1,63 @@
+"""What a report compares, in a newcomer's words: each strategy, and the terms that the claims use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG, A, B, C
+from resnet_shortcuts.analysis.records import ExperimentRecord, in_order
+
+TERMS = (
+    ("rank of n", "of the n numbers in an operator's input, how many dimensions survive in its output."),
+    ("decoded", "the share of the input's variance that the best linear decoder gets back from what is named."),
+    ("block's join", "the sum of shortcut and branch, where a block ends. The branch has its stride in the 3x3 (v1.5) "
+     "or in the first 1x1 convolution (v1)."),
+    ("stem", "the network's first layer; what reaches it of the gradient has passed every block."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One strategy: its name as the tables have it, what else it is called, and what it does in one line."""
+
+    name: str
+    also: str
+    summary: str
+
+
+def strategies_of(record: ExperimentRecord, *, with_claims: bool = False) -> list[Entry]:
+    """Each strategy of the experiment in its order; then, marked so, those that only the claims name."""
+    here = in_order([run.shortcut for run in record.runs] + [shortcut for _, shortcut, _ in record.missing])
+    built = {run.shortcut: run.built_of for run in record.runs}
+    found = [_entry(name, built.get(name)) for name in here]
+    named = {one.name for one in found} | {word for one in found for word in one.also.split(", ")}
+    others = [name for name in (A, B, C, ASKER, AVG, ANSWER) if with_claims and name not in named]
+    return found + [
+        Entry(one.name, one.also, f"{one.summary} (not in this experiment; the claims name it)")
+        for one in (_entry(name) for name in others)
+    ]
+
+
+def _entry(name: str, built_of: Any = None) -> Entry:
+    from resnet_shortcuts.shortcuts.catalogue import CATALOGUE
+
+    for one in CATALOGUE:
+        if name.casefold() in (word.casefold() for word in (one.name, *one.aliases)):
+            words = [word for word in (one.name, *_pretty(one.aliases)) if word.casefold() != name.casefold()]
+            return Entry(name, ", ".join(words), one.summary)
+    identity = built_of[1] if isinstance(built_of, (tuple, list)) and len(built_of) == 2 else None
+    if not isinstance(identity, Mapping) or not identity:
+        return Entry(name, "", "a strategy of one's own, defined in the config")
+    if "class" in identity:
+        return Entry(name, "", f"a class of one's own, {identity['class']}")
+    parts = ", ".join(f"{key} {value}" for key, value in identity.items())
+    return Entry(name, "", f"a composition of one's own: {parts}")
+
+
+def _pretty(aliases: tuple[str, ...]) -> list[str]:
+    """Aliases as people say them: 'option A' for A and option-a."""
+    options = {f"option-{word.casefold()}": word for word in aliases}
+    letters = [options[word] for word in aliases if word in options]
+    return [f"option {options[word]}" if word in options else word for word in aliases if word not in letters]
