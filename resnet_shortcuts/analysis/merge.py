@@ -8,7 +8,7 @@ from typing import Any
 
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord, in_order
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.shortcuts.catalogue import strategies
+from resnet_shortcuts.shortcuts.catalogue import find
 
 
 def merge(
@@ -89,8 +89,11 @@ def _refuse_unlike_rules(
 
 def _baseline(record: ExperimentRecord) -> str:
     """The baseline by its name; what no strategy is called stands for itself."""
-    wanted = (record.baseline or "A").casefold()
-    return next((one.name for one in strategies() if wanted in (one.name, *map(str.casefold, one.aliases))), wanted)
+    wanted = record.baseline or "A"
+    try:
+        return find(wanted).name
+    except UsageError:  # a name of the config's own
+        return wanted.casefold()
 
 
 def _refuse_one_name_for_two(experiments: Sequence[ExperimentRecord]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from resnet_shortcuts.analysis.records import ExperimentRecord, Regime, in_order
+from resnet_shortcuts.analysis.summary import mean_and_sd
 from resnet_shortcuts.words import counted
 
 
@@ -71,7 +71,8 @@ def published(record: ExperimentRecord) -> list[Published]:
 def _beside(one: Published, record: ExperimentRecord) -> Published:
     runs = [run for run in record.runs if (run.network, run.shortcut) == (one.network, one.shortcut)]
     accuracies = [run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None]
-    error = 100 - math.fsum(accuracies) / len(accuracies) if accuracies else None
+    mean, _ = mean_and_sd(accuracies)
+    error = None if mean is None else 100 - mean
     return dataclasses.replace(one, our_error=error, our_seeds=len(accuracies), our_runs=len(runs))
 
 

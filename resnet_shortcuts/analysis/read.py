@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
 
 from resnet_shortcuts import collector
 from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.data.spec import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
-from resnet_shortcuts.experiments import records
-from resnet_shortcuts.experiments.store import HISTORY, train_command
+from resnet_shortcuts.experiments.store import HISTORY, read_costs, train_command
 from resnet_shortcuts.training.spec import evaluated_images
 
 if TYPE_CHECKING:
@@ -142,14 +138,11 @@ def _regime(science: Mapping[str, Any], config: Mapping[str, Any]) -> Regime:
 
 def _reports(paths: Sequence[Path]) -> tuple[list[CostReport], list[str]]:
     """The stored cost reports, newest first, and what is wrong with those that cannot be read."""
-    from resnet_shortcuts.cost.spec import CostReport
-
     reports, damaged = [], []
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
-            document = records.parse(records.read(path), path)
-            reports.append(CostReport.model_validate_json(json.dumps(document)))
-        except (IntegrityError, ValidationError, ValueError):
+            reports.append(read_costs(path))
+        except IntegrityError:
             damaged.append(f"cost report {path.name}")
     return reports, damaged
 

@@ -27,6 +27,7 @@ from resnet_shortcuts.experiments import locks, records
 from resnet_shortcuts.names import did_you_mean
 
 if TYPE_CHECKING:
+    from resnet_shortcuts.cost.spec import CostReport
     from resnet_shortcuts.experiments.config import Config
     from resnet_shortcuts.experiments.plan import Plan
 
@@ -302,6 +303,16 @@ def train_command(config: Path, results: Path) -> str:
     """What to type to train the runs of a config into this results folder."""
     command = f"rsc train --config {shlex.quote(str(config))}"
     return command if results == DEFAULT_RESULTS else f"{command} --results {shlex.quote(str(results))}"
+
+
+def read_costs(path: Path) -> "CostReport":
+    """A stored cost report. Raises IntegrityError where it is missing, damaged or no report."""
+    from resnet_shortcuts.cost.spec import CostReport
+
+    try:
+        return CostReport.model_validate_json(json.dumps(records.parse(records.read(path), path)))
+    except ValueError as error:
+        raise IntegrityError("damaged cost report", str(path), "it is left out") from error
 
 
 def experiment_names(results: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
 
-import json
+import contextlib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from resnet_shortcuts.experiments import processes, records
 from resnet_shortcuts.experiments.config import Config, check_batch_size
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
-from resnet_shortcuts.experiments.store import Experiment
+from resnet_shortcuts.experiments.store import Experiment, read_costs
 from resnet_shortcuts.training.spec import evaluated_images, total_steps
 
 Progress = Callable[[str, int, int], None]
@@ -215,19 +215,12 @@ def measure_costs(study: Study, experiment: Experiment, request: CostRequest, pr
     log, path = experiment.folder / "cost" / "log.txt", cost_file(experiment, request)
     durable.make_folder(log.parent)
     report = run_cost_pass(request, progress, processes.environment(request.threads), log)
-    stored = _stored_costs(path)
-    if stored is not None and _knows_more(stored, report):
-        told = f"the stored report, of more rounds, is kept: to replace it, remove {path} and measure again"
-        return report.model_copy(update={"warnings": (*report.warnings, told)})
+    with contextlib.suppress(IntegrityError):  # none, or a damaged one: written anew
+        if _knows_more(read_costs(path), report):
+            told = f"the stored report, of more rounds, is kept: to replace it, remove {path} and measure again"
+            return report.model_copy(update={"warnings": (*report.warnings, told)})
     durable.write_file(path, records.render(report.model_dump(mode="json")))
     return report
-
-
-def _stored_costs(path: Path) -> CostReport | None:
-    try:
-        return CostReport.model_validate_json(json.dumps(records.parse(records.read(path), path)))
-    except (IntegrityError, ValueError):  # none, or a damaged one: written anew
-        return None
 
 
 def _knows_more(ours: CostReport, theirs: CostReport) -> bool:

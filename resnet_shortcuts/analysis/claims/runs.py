@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from resnet_shortcuts.analysis import statistics
@@ -81,10 +81,7 @@ class FromRuns:
         return statistics.beyond(self._pair(network, name, A).differences, self._margin, side)
 
     def _pair(self, network: str, ours: str, theirs: str) -> Pair:
-        here: Callable[[str], Mapping[int, RunRecord]] = lambda name: finished_by_seed(  # noqa: E731
-            [run for run in self._record.runs if (run.network, run.shortcut) == (network, name)]
-        )
-        return Pair(here(ours), here(theirs))
+        return Pair(*(finished_by_seed(self._runs(network, name)) for name in (ours, theirs)))
 
     def _test(self, network: str, ours: str, theirs: str) -> Paired:
         return statistics.paired(self._pair(network, ours, theirs).differences, self._margin)
@@ -97,8 +94,10 @@ class FromRuns:
         return f"{where}{told}{ours} − {theirs} = {signed(test.mean)} points, {counted(test.n, 'seed')}"
 
     def _failures(self, network: str, name: str) -> str:
-        here = [run for run in self._record.runs if (run.network, run.shortcut) == (network, name)]
-        return count_failures(here, self._record.fail_above).words()
+        return count_failures(self._runs(network, name), self._record.fail_above).words()
+
+    def _runs(self, network: str, name: str) -> list[RunRecord]:
+        return [run for run in self._record.runs if (run.network, run.shortcut) == (network, name)]
 
     def _too_few(self, pairs: Sequence[tuple[str, str]]) -> Judged:
         tests = [(net, *pair, self._test(net, *pair).n) for net in self._networks for pair in pairs]
