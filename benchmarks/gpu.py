@@ -125,11 +125,11 @@ def measure(task: Task, warmed: Callable[[], None] = lambda: None) -> dict[str, 
     """Train until all blocks are timed: seconds a step of each, seconds until the clock started, peak bytes."""
     import torch
 
-    from resnet_shortcuts.data.spec import DataSpec
-    from resnet_shortcuts.models.build import build_network
+    from resnet_shortcuts.data.data_config import DataSpec
+    from resnet_shortcuts.models.networks import build_network
     from resnet_shortcuts.shortcuts.catalogue import find
     from resnet_shortcuts.training.loop import train
-    from resnet_shortcuts.training.spec import TrainSpec
+    from resnet_shortcuts.training.recipe import TrainSpec
 
     if task.device != "cpu":
         torch.cuda.set_device(task.device if ":" in task.device else 0)

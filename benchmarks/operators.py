@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resnet_shortcuts import machine
-from resnet_shortcuts.cost.steps import cpu_turn
+from resnet_shortcuts.cost.timed_steps import cpu_turn
 from resnet_shortcuts.cost.timing import Timings, race
-from resnet_shortcuts.shortcuts.build import build_shortcut
+from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import find
 from resnet_shortcuts.shortcuts.contract import Site
 

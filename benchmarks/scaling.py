@@ -36,7 +36,7 @@ GOAL_SECONDS = 5.0
 
 def sweep(scratch: Path, name: str, runs: int, images: int, jobs: int, epochs: int = 2) -> float:
     """Train ``runs`` seeds of ResNet-8 on the digits; seconds from the first worker's start to the last result."""
-    from resnet_shortcuts.experiments.config import load_config
+    from resnet_shortcuts.config.experiment_config import load_config
     from resnet_shortcuts.experiments.runner import run_plan
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import open_study
@@ -87,7 +87,7 @@ def store(scratch: Path, runs: int) -> tuple[str, float]:
     """Publish made-up runs of 5 networks with 20 strategies on the digits; the experiment's name, seconds a run."""
     import numpy as np
 
-    from resnet_shortcuts.experiments.config import load_config
+    from resnet_shortcuts.config.experiment_config import load_config
     from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, Experiment, pack_predictions
     from resnet_shortcuts.experiments.study import open_study
     from resnet_shortcuts.shortcuts.catalogue import strategies

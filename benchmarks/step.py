@@ -40,7 +40,7 @@ def make_step(form: str) -> Callable[[], float]:
     from torch.nn import functional as F
 
     from resnet_shortcuts.models import blocks
-    from resnet_shortcuts.models.build import build_network
+    from resnet_shortcuts.models.networks import build_network
     from resnet_shortcuts.shortcuts.catalogue import find
 
     torch.set_num_threads(1)

@@ -57,7 +57,7 @@ class Sweep:
 
     def __call__(self, precision: str) -> float:
         """Images a second of one run a core, side by side."""
-        from resnet_shortcuts.experiments.config import load_config
+        from resnet_shortcuts.config.experiment_config import load_config
         from resnet_shortcuts.experiments.runner import run_plan
         from resnet_shortcuts.experiments.store import Experiment
         from resnet_shortcuts.experiments.study import open_study
@@ -138,8 +138,8 @@ def bare(precision: str, steps: int) -> Iterator[None]:
     """The bare step; yields before the clock starts and after every step."""
     import torch
 
-    from resnet_shortcuts.cost import steps as cost_steps
-    from resnet_shortcuts.cost.spec import CostRequest
+    from resnet_shortcuts.cost import timed_steps as cost_steps
+    from resnet_shortcuts.cost.cost_request import CostRequest
 
     torch.set_num_threads(1)
     request = CostRequest(
@@ -158,9 +158,9 @@ def ordinary(data: str, workers: int, threads: int, steps: int) -> Iterator[None
     import torch
     from torch.nn import functional as F
 
-    from resnet_shortcuts.models.build import build_network
+    from resnet_shortcuts.models.networks import build_network
     from resnet_shortcuts.shortcuts.catalogue import find
-    from resnet_shortcuts.vision import import_torchvision
+    from resnet_shortcuts.torchvision_import import import_torchvision
 
     import_torchvision()
     from torchvision import datasets, transforms

@@ -1,4 +1,4 @@
-from resnet_shortcuts.names import did_you_mean, nearest
+from resnet_shortcuts.suggestions import did_you_mean, nearest
 
 KNOWN = ["stride-pad", "avg-pad", "max-pad", "projection", "projection-all", "A"]
 

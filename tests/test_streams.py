@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 
-from resnet_shortcuts.streams import key64, numpy_stream
+from resnet_shortcuts.random_streams import key64, numpy_stream
 
 
 def test_the_key_is_the_documented_hash_so_that_any_machine_agrees():

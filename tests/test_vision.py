@@ -3,7 +3,7 @@ import sys
 
 import torch
 
-from resnet_shortcuts.vision import import_torchvision
+from resnet_shortcuts.torchvision_import import import_torchvision
 
 
 def test_torchvision_can_be_imported_beside_this_torch_and_its_models_run():
@@ -14,7 +14,7 @@ def test_torchvision_can_be_imported_beside_this_torch_and_its_models_run():
 
 def test_importing_twice_and_with_torchvision_already_there_is_no_error():
     code = (
-        "from resnet_shortcuts.vision import import_torchvision as f\n"
+        "from resnet_shortcuts.torchvision_import import import_torchvision as f\n"
         "assert f() is f()\n"
         "import torchvision.transforms\n"
     )

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from resnet_shortcuts.analysis.document import comparison_text
-from resnet_shortcuts.analysis.records import ExperimentRecord, Regime
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regime
 from resnet_shortcuts.analysis.report import report_html
+from resnet_shortcuts.analysis.result_text import comparison_text
 from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.words import counted, side_by_side
 from tests.analysis.made import of_accuracies

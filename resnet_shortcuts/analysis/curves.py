@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_shortcuts.analysis.drawing import PANEL, Drawing, canvas, legend, looks, room
-from resnet_shortcuts.analysis.records import ExperimentRecord, RunRecord, in_order, pretty_network
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, RunRecord, in_order, pretty_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from resnet_shortcuts import collector
+from resnet_shortcuts import garbage_collector
 from resnet_shortcuts.analysis import statistics
-from resnet_shortcuts.analysis.costfigure import COSTS, cost_figure
+from resnet_shortcuts.analysis.cost_figure import COSTS, cost_figure
 from resnet_shortcuts.analysis.drawing import FAINT, FORMATS, INK, PANEL, Drawing, canvas, legend, looks, room
-from resnet_shortcuts.analysis.records import in_order, pretty_network
-from resnet_shortcuts.analysis.tables import verdict_rows
+from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
+from resnet_shortcuts.analysis.result_tables import verdict_rows
 from resnet_shortcuts.analysis.verdicts import BETTER, WORSE, Comparison, Verdicts
 from resnet_shortcuts.words import counted
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@collector.at_rest()
+@garbage_collector.at_rest()
 def figures(verdicts: Verdicts) -> list[Drawing]:
     """Every figure that the results allow, in the order of the report."""
     from resnet_shortcuts.analysis.curves import curve_figures

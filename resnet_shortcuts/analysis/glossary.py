@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG, A, B, C
-from resnet_shortcuts.analysis.records import ExperimentRecord, in_order
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order
 
 TERMS = (
     ("rank of n", "of the n numbers in an operator's input, how many dimensions survive in its output."),

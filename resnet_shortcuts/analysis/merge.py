@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord, in_order
+from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord, in_order
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.shortcuts.catalogue import find
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from resnet_shortcuts.analysis.records import ExperimentRecord, Regime, in_order
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regime, in_order
 from resnet_shortcuts.analysis.summary import mean_and_sd
 from resnet_shortcuts.words import counted
 

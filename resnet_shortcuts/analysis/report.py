@@ -6,29 +6,29 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from resnet_shortcuts import collector
+from resnet_shortcuts import garbage_collector
 from resnet_shortcuts.analysis.claims import Claim
-from resnet_shortcuts.analysis.document import answer
 from resnet_shortcuts.analysis.drawing import Drawing
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order
 from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.glossary import TERMS, strategies_of
 from resnet_shortcuts.analysis.published import Published
-from resnet_shortcuts.analysis.records import ExperimentRecord, in_order
-from resnet_shortcuts.analysis.summary import compare_table, terminal_view
-from resnet_shortcuts.analysis.table import Table
-from resnet_shortcuts.analysis.tables import (
+from resnet_shortcuts.analysis.result_tables import (
     answer_table,
     claims_table,
     detail_table,
     network_table,
     published_table,
 )
+from resnet_shortcuts.analysis.result_text import answer
+from resnet_shortcuts.analysis.summary import compare_table, terminal_view
+from resnet_shortcuts.analysis.table import Table
 from resnet_shortcuts.analysis.verdicts import NOT_SETTLED, Verdicts
 
 QUESTION = "Which shortcut should a residual network use where the dimensions change?"
 
 
-@collector.at_rest()
+@garbage_collector.at_rest()
 def report_html(
     verdicts: Verdicts,
     *,

@@ -8,8 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_shortcuts.analysis.experiment_records import (
+    CostRecord,
+    ExperimentRecord,
+    RunRecord,
+    in_order,
+    pretty_network,
+)
 from resnet_shortcuts.analysis.merge import merge
-from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, RunRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.table import Column, Table
 
 COLUMNS = (

@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from resnet_shortcuts.analysis import statistics
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, RunRecord, in_order
 from resnet_shortcuts.analysis.letters import letters
-from resnet_shortcuts.analysis.records import ExperimentRecord, RunRecord, in_order
 from resnet_shortcuts.analysis.statistics import ALPHA, Paired
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.names import did_you_mean
+from resnet_shortcuts.suggestions import did_you_mean
 from resnet_shortcuts.words import counted
 
 BETTER, WORSE, EQUAL = "better", "worse", "equal within the margin"

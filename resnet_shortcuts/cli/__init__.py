@@ -13,10 +13,19 @@ from typing import NoReturn
 import typer
 from typer.models import CommandInfo
 
-from resnet_shortcuts.cli import catalogue, compare, cost, doctor, plan, runs, train, verify
+from resnet_shortcuts.cli import (
+    compare_command,
+    cost_command,
+    doctor_command,
+    plan_command,
+    runs_command,
+    shortcuts_command,
+    train_command,
+    verify_command,
+)
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.errors import Exit, RscError
-from resnet_shortcuts.names import did_you_mean
+from resnet_shortcuts.suggestions import did_you_mean
 
 
 def _module_of(command: CommandInfo) -> str:
@@ -24,7 +33,16 @@ def _module_of(command: CommandInfo) -> str:
 
 
 # Importing a command's module registers it; help lists them in this order.
-_MODULES = (train, compare, plan, runs, catalogue, verify, cost, doctor)
+_MODULES = (
+    train_command,
+    compare_command,
+    plan_command,
+    runs_command,
+    shortcuts_command,
+    verify_command,
+    cost_command,
+    doctor_command,
+)
 app.registered_commands.sort(key=lambda command: [module.__name__ for module in _MODULES].index(_module_of(command)))
 
 # The base of every error of Typer's command-line parser, under whatever Click this Typer brings.

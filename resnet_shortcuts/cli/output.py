@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
-from resnet_shortcuts.names import did_you_mean
+from resnet_shortcuts.suggestions import did_you_mean
 
 ELSEWHERE = 100
 """Columns of a table that goes into a file or a pipe."""

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from resnet_shortcuts.cost.spec import Memory
-from resnet_shortcuts.cost.steps import loss_of
+from resnet_shortcuts.cost.cost_request import Memory
+from resnet_shortcuts.cost.timed_steps import loss_of
 from resnet_shortcuts.shortcuts.contract import Shortcut
 
 STEM, SHORTCUTS, HEAD, LOSS = "stem", "shortcuts", "head", "loss"

@@ -22,8 +22,8 @@ from torch import nn
 
 from resnet_shortcuts import machine
 from resnet_shortcuts.cost import counting
-from resnet_shortcuts.cost.spec import CostRequest
-from resnet_shortcuts.cost.steps import batch, build, optimizer_of, training_step
+from resnet_shortcuts.cost.cost_request import CostRequest
+from resnet_shortcuts.cost.timed_steps import batch, build, optimizer_of, training_step
 from resnet_shortcuts.errors import RscError
 
 STEPS = 3

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from resnet_shortcuts.streams import numpy_stream
+from resnet_shortcuts.random_streams import numpy_stream
 
 Turn = Callable[[], float]
 """Does one turn of work and returns its seconds per step."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from resnet_shortcuts.streams import numpy_stream
+from resnet_shortcuts.random_streams import numpy_stream
 
 DRAWS = 8
 """Uniform numbers a sample and epoch: 0, 1 offsets; 2 flip; 3 area, 4 aspect, 5, 6 place of a resized crop; 7 spare."""

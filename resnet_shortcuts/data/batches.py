@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from resnet_shortcuts.data import augment
+from resnet_shortcuts.data.data_config import DataSpec, steps_per_epoch
 from resnet_shortcuts.data.dataset import Dataset, Split
-from resnet_shortcuts.data.spec import DataSpec, steps_per_epoch
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.streams import numpy_stream
+from resnet_shortcuts.random_streams import numpy_stream
 from resnet_shortcuts.words import counted
 
 Batch = tuple[torch.Tensor, torch.Tensor]

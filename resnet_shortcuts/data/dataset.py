@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_shortcuts.data import statistics
+from resnet_shortcuts.data import channel_statistics
+from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.prepare import check_sizes, describe
-from resnet_shortcuts.data.source import Images, Labels
-from resnet_shortcuts.data.spec import DataSpec
+from resnet_shortcuts.data.source_contract import Images, Labels
 from resnet_shortcuts.data.subsets import choose
 
 
@@ -65,12 +65,12 @@ class Dataset:
         """Mean and standard deviation (C,) of the training images in use, in 0..255."""
         if self.stored_statistics is not None and self.train.is_whole:
             return np.array(self.stored_statistics["mean"]), np.array(self.stored_statistics["std"])
-        return statistics.of_images(self.train.images, self.train.indices)
+        return channel_statistics.of_images(self.train.images, self.train.indices)
 
     @cached_property
     def pixel_mean(self) -> NDArray[np.float64]:
         """Mean (H, W, C) of the training images in use, in 0..255."""
-        return statistics.pixel_mean(self.train.images, self.train.indices)
+        return channel_statistics.pixel_mean(self.train.images, self.train.indices)
 
 
 @functools.lru_cache(maxsize=2)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from resnet_shortcuts.data import cache as store
-from resnet_shortcuts.data.source import Contents, Part, Progress, Source, digest
+from resnet_shortcuts.data import decoded_cache as store
+from resnet_shortcuts.data.channel_statistics import of_images
+from resnet_shortcuts.data.data_config import DataSpec
+from resnet_shortcuts.data.source_contract import Contents, Part, Progress, Source, digest
 from resnet_shortcuts.data.sources import cifar10, digits, folders, imagenet
-from resnet_shortcuts.data.spec import DataSpec
-from resnet_shortcuts.data.statistics import of_images
 from resnet_shortcuts.errors import DataError, SettingError
 
 Find = Callable[[DataSpec, Path | None, Path, Progress | None], Source]

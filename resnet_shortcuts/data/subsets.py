@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_shortcuts.data.source import Labels
-from resnet_shortcuts.streams import numpy_stream
+from resnet_shortcuts.data.source_contract import Labels
+from resnet_shortcuts.random_streams import numpy_stream
 
 
 def balanced_order(labels: Labels, purpose: str) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError
-from resnet_shortcuts.experiments import records
+from resnet_shortcuts.experiments import sealed_files
 
 KEPT = 2
 SHARE = 50
@@ -84,10 +84,10 @@ def save(folder: Path, run_id: str, state: Mapping[str, bytes], about: Mapping[s
         "run_id": run_id,
         "step": progress["step"],
         "progress": progress,
-        "files": records.listing({tensors: state[_TENSORS]}),
+        "files": sealed_files.listing({tensors: state[_TENSORS]}),
     }
     durable.write_file(folder / tensors, state[_TENSORS])
-    durable.write_file(folder / f"{stem}.json", records.render(manifest))
+    durable.write_file(folder / f"{stem}.json", sealed_files.render(manifest))
     for old in _manifests(folder)[KEPT:]:
         durable.remove(old)  # the manifest goes first: tensors alone are nothing
         durable.remove(old.with_suffix(".safetensors"))
@@ -130,7 +130,7 @@ def _manifests(folder: Path) -> list[Path]:
 
 
 def _read(path: Path, run_id: str) -> Checkpoint:
-    manifest = records.parse(records.read(path), path)
+    manifest = sealed_files.parse(sealed_files.read(path), path)
     if manifest.get("run_id") != run_id:
         raise IntegrityError(f"checkpoint of another run ({manifest.get('run_id')})", str(path), "remove it")
     try:
@@ -140,5 +140,5 @@ def _read(path: Path, run_id: str) -> Checkpoint:
         raise IntegrityError("not a checkpoint's manifest", str(path), "remove it") from error
     if Path(name).name != name:
         raise IntegrityError("checkpoint names a file elsewhere", str(path), "remove it")
-    tensors = records.read_listed(path.with_name(name), listed)
+    tensors = sealed_files.read_listed(path.with_name(name), listed)
     return Checkpoint(step, {_TENSORS: tensors, _PROGRESS: json.dumps(progress).encode()}, manifest)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_shortcuts.cost.launch import run_cost_pass
-from resnet_shortcuts.cost.spec import train_seconds
+from resnet_shortcuts.cost.cost_launch import run_cost_pass
+from resnet_shortcuts.cost.cost_request import train_seconds
 from resnet_shortcuts.experiments import processes
 from resnet_shortcuts.experiments.study import Study, baseline_of, cost_request, jobs_of
 

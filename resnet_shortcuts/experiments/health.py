@@ -42,7 +42,7 @@ def _versions() -> list[dict[str, Any]]:
         except metadata.PackageNotFoundError:
             rows.append(_row(package, "not installed", "wrong", "run 'make setup'"))
     try:
-        from resnet_shortcuts.vision import import_torchvision
+        from resnet_shortcuts.torchvision_import import import_torchvision
 
         import_torchvision()
     except (ImportError, RuntimeError) as error:

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from resnet_shortcuts.data.spec import steps_per_epoch
+from resnet_shortcuts.config.experiment_config import Config, check_batch_size
+from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.errors import SettingError
-from resnet_shortcuts.experiments import records
-from resnet_shortcuts.experiments.config import Config, check_batch_size
-from resnet_shortcuts.training.spec import SCHEDULE_TODO, schedule_problem, total_steps
+from resnet_shortcuts.experiments import sealed_files
+from resnet_shortcuts.training.recipe import SCHEDULE_TODO, schedule_problem, total_steps
 
 SCIENCE_FORMAT = 1
 FORMAT, UNSEALED = 2, 1
@@ -49,7 +49,7 @@ class Plan:
 
     def to_json(self) -> str:
         """JSON for ``plan.json``; the same plan is always the same text."""
-        return records.render({"format": FORMAT, **asdict(self)}).decode()
+        return sealed_files.render({"format": FORMAT, **asdict(self)}).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -61,8 +61,8 @@ class Plan:
         written = document.get("format") if isinstance(document, dict) else None
         if written not in (FORMAT, UNSEALED):
             raise ValueError(f"of format {written}, and this version reads {FORMAT}" if written else "not a plan")
-        sealed = written == FORMAT or records.SEAL in document
-        if sealed and not records.seal_holds(text.encode()):
+        sealed = written == FORMAT or sealed_files.SEAL in document
+        if sealed and not sealed_files.seal_holds(text.encode()):
             raise ValueError("its hash does not fit its content")
         try:
             runs = tuple(PlannedRun(**run) for run in document["runs"])
@@ -83,7 +83,7 @@ def _check_ids(runs: Iterable[PlannedRun]) -> None:
 
 def run_id(science: Mapping[str, Any]) -> str:
     """Sixteen hex digits of the SHA-256 of the canonical JSON of a run's science."""
-    return records.sha256(records.canonical(science))[:ID_LENGTH]
+    return sealed_files.sha256(sealed_files.canonical(science))[:ID_LENGTH]
 
 
 def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) -> Plan:
@@ -107,7 +107,7 @@ def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) 
         for network in config.networks:
             for shortcut in config.shortcuts:
                 own = {"network": network.identity(), "shortcut": shortcut.identity(), "seed": seed}
-                science = json.loads(records.canonical({**shared, **own}))
+                science = json.loads(sealed_files.canonical({**shared, **own}))
                 runs.append(PlannedRun(run_id(science), network.label, shortcut.name, seed, science))
     return Plan(config.name, precision, tuple(runs))
 

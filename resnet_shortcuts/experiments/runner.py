@@ -12,9 +12,9 @@ from types import FrameType
 from typing import Any
 
 from resnet_shortcuts import durable, machine
+from resnet_shortcuts.config.experiment_config import Config
 from resnet_shortcuts.errors import BusyError, EnvironmentFault, Exit, IntegrityError, RscError
 from resnet_shortcuts.experiments import locks
-from resnet_shortcuts.experiments.config import Config
 from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.processes import Worker
 from resnet_shortcuts.experiments.store import LOCK, Experiment

@@ -23,12 +23,12 @@ from safetensors.numpy import load, save
 
 from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError, UsageError
-from resnet_shortcuts.experiments import locks, records
-from resnet_shortcuts.names import did_you_mean
+from resnet_shortcuts.experiments import locks, sealed_files
+from resnet_shortcuts.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from resnet_shortcuts.cost.spec import CostReport
-    from resnet_shortcuts.experiments.config import Config
+    from resnet_shortcuts.config.experiment_config import Config
+    from resnet_shortcuts.cost.cost_request import CostReport
     from resnet_shortcuts.experiments.plan import Plan
 
 RUN, HISTORY, PREDICTIONS, WEIGHTS = "run.json", "history.json", "predictions.safetensors", "weights.safetensors"
@@ -143,7 +143,7 @@ class StoredRun:
     def _read(self, name: str) -> bytes:
         if os.sep in name:
             raise IntegrityError("the record names a file elsewhere", str(self.folder), "it is left out")
-        return records.read_listed(f"{self.folder}{os.sep}{name}", self._listed[name])
+        return sealed_files.read_listed(f"{self.folder}{os.sep}{name}", self._listed[name])
 
 
 class Experiment:
@@ -194,7 +194,7 @@ class Experiment:
         if path.is_dir():
             raise IntegrityError("damaged plan (a folder has its name)", str(path), f"remove the folder; {todo}")
         try:
-            return Plan.from_json(records.read(path).decode())
+            return Plan.from_json(sealed_files.read(path).decode())
         except IntegrityError as error:
             raise IntegrityError(f"damaged or edited plan ({error.what})", str(path), todo) from error
         except UnicodeDecodeError as error:
@@ -225,9 +225,11 @@ class Experiment:
         """
         folder = self.run_folder(run_id)
         path = f"{folder}{os.sep}{RUN}"
-        record = records.parse(records.read(path), path)
+        record = sealed_files.parse(sealed_files.read(path), path)
         own = record.get("science")
-        fits = (own is not None and own == science) or records.sha256(records.canonical(own))[: len(run_id)] == run_id
+        fits = (own is not None and own == science) or sealed_files.sha256(sealed_files.canonical(own))[
+            : len(run_id)
+        ] == run_id
         if record.get("run_id") != run_id or not fits:
             raise IntegrityError("this result belongs to another run", str(folder), "it is left out")
         if record.get("status") not in {"done", "diverged"} or not isinstance(record.get("files"), dict):
@@ -276,7 +278,7 @@ class Experiment:
         if not path.is_file():
             return None
         try:
-            return StoredRun(path.parent, records.parse(records.read(path), path))
+            return StoredRun(path.parent, sealed_files.parse(sealed_files.read(path), path))
         except IntegrityError:
             return None  # a torn note of a crash: the run is simply not finished
 
@@ -284,7 +286,7 @@ class Experiment:
         """Make a finished run last. For the holder of its lock. Raises EnvironmentFault."""
         staging = self.work_folder(run_id) / "publish"
         durable.remove(staging)  # of an earlier attempt that died here
-        whole = {**files, RUN: records.render({**record, "files": records.listing(files)})}
+        whole = {**files, RUN: sealed_files.render({**record, "files": sealed_files.listing(files)})}
         durable.write_folder(self.run_folder(run_id), whole, staging)
 
     def set_aside(self, run_id: str) -> Path:
@@ -307,10 +309,10 @@ def train_command(config: Path, results: Path) -> str:
 
 def read_costs(path: Path) -> "CostReport":
     """A stored cost report. Raises IntegrityError where it is missing, damaged or no report."""
-    from resnet_shortcuts.cost.spec import CostReport
+    from resnet_shortcuts.cost.cost_request import CostReport
 
     try:
-        return CostReport.model_validate_json(json.dumps(records.parse(records.read(path), path)))
+        return CostReport.model_validate_json(json.dumps(sealed_files.parse(sealed_files.read(path), path)))
     except ValueError as error:
         raise IntegrityError("damaged cost report", str(path), "it is left out") from error
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts import durable, machine
-from resnet_shortcuts.cost.launch import key_of, run_cost_pass
-from resnet_shortcuts.cost.spec import CostReport, CostRequest
+from resnet_shortcuts.config.experiment_config import Config, check_batch_size
+from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
+from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
+from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.data.prepare import cache_folder, describe, prepare
-from resnet_shortcuts.data.spec import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, SettingError, UsageError
-from resnet_shortcuts.experiments import processes, records
-from resnet_shortcuts.experiments.config import Config, check_batch_size
+from resnet_shortcuts.experiments import processes, sealed_files
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.store import Experiment, read_costs
-from resnet_shortcuts.training.spec import evaluated_images, total_steps
+from resnet_shortcuts.training.recipe import evaluated_images, total_steps
 
 Progress = Callable[[str, int, int], None]
 
@@ -131,7 +131,7 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
     batches of one image cannot be trained on.
     """
     from resnet_shortcuts.cost.counting import multiply_adds, parameters
-    from resnet_shortcuts.models.build import build_network
+    from resnet_shortcuts.models.networks import build_network
 
     _check_single_images(study)
     rows = []
@@ -155,7 +155,7 @@ def check_networks(study: Study) -> None:
     """Build every network with every strategy once, without memory. Raises UsageError where one cannot serve it, and
     SettingError where batches of one image cannot be trained on.
     """
-    from resnet_shortcuts.models.build import check_network
+    from resnet_shortcuts.models.networks import check_network
 
     for network in study.config.networks:
         for shortcut in study.config.shortcuts:
@@ -165,7 +165,7 @@ def check_networks(study: Study) -> None:
 
 def _check_single_images(study: Study) -> None:
     """Raises SettingError where batches of one image leave a batch normalisation a single value a channel."""
-    from resnet_shortcuts.models.build import norm_of_one_value
+    from resnet_shortcuts.models.networks import norm_of_one_value
 
     if study.config.train.batch_size > 1:
         return
@@ -219,7 +219,7 @@ def measure_costs(study: Study, experiment: Experiment, request: CostRequest, pr
         if _knows_more(read_costs(path), report):
             told = f"the stored report, of more rounds, is kept: to replace it, remove {path} and measure again"
             return report.model_copy(update={"warnings": (*report.warnings, told)})
-    durable.write_file(path, records.render(report.model_dump(mode="json")))
+    durable.write_file(path, sealed_files.render(report.model_dump(mode="json")))
     return report
 
 

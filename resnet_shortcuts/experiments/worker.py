@@ -104,15 +104,15 @@ class Session:
 
     def _train_and_publish(self) -> dict[str, Any]:
         """From the newest checkpoint, or from nothing, to the published result; what to tell of it."""
+        from resnet_shortcuts.data.data_config import DataSpec
         from resnet_shortcuts.data.dataset import load
-        from resnet_shortcuts.data.spec import DataSpec
         from resnet_shortcuts.experiments import checkpoints
         from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
-        from resnet_shortcuts.models.build import build_network
-        from resnet_shortcuts.models.spec import NetworkSpec
+        from resnet_shortcuts.models.network_config import NetworkSpec
+        from resnet_shortcuts.models.networks import build_network
         from resnet_shortcuts.shortcuts.catalogue import find
         from resnet_shortcuts.training.loop import train
-        from resnet_shortcuts.training.spec import TrainSpec
+        from resnet_shortcuts.training.recipe import TrainSpec
 
         setup, job = self.setup, self.job
         data_spec, spec = DataSpec.model_validate(setup["data"]), TrainSpec.model_validate(setup["train"])
@@ -260,7 +260,7 @@ def _serve(channel: Channel, setup: Mapping[str, Any], job: Mapping[str, Any], s
 def note_failure(experiment: Any, job: Mapping[str, Any], reason: str) -> None:
     """Record why a run crashed, unless somebody else has it in hand or it is finished after all."""
     from resnet_shortcuts import durable
-    from resnet_shortcuts.experiments import locks, records
+    from resnet_shortcuts.experiments import locks, sealed_files
     from resnet_shortcuts.experiments.store import FAILED, LOCK
 
     work = experiment.work_folder(job["run_id"])
@@ -270,7 +270,7 @@ def note_failure(experiment: Any, job: Mapping[str, Any], reason: str) -> None:
     try:
         if not experiment.finished(job["run_id"]):
             record = {key: job[key] for key in ("run_id", "science", "labels")}
-            durable.write_file(work / FAILED, records.render({**record, "status": "failed", "reason": reason}))
+            durable.write_file(work / FAILED, sealed_files.render({**record, "status": "failed", "reason": reason}))
     finally:
         lock.release()
 

@@ -5,17 +5,17 @@
 
 from typing import TYPE_CHECKING, Any
 
-from resnet_shortcuts.models.spec import NetworkSpec, network_names
+from resnet_shortcuts.models.network_config import NetworkSpec, network_names
 
 if TYPE_CHECKING:
-    from resnet_shortcuts.models.build import build_network, check_network, set_position
+    from resnet_shortcuts.models.networks import build_network, check_network, set_position
 
 __all__ = ["NetworkSpec", "build_network", "check_network", "network_names", "set_position"]
 
 
 def __getattr__(name: str) -> Any:
     if name in {"build_network", "check_network", "set_position"}:
-        from resnet_shortcuts.models import build
+        from resnet_shortcuts.models import networks
 
-        return getattr(build, name)
+        return getattr(networks, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find, strategies
 
 if TYPE_CHECKING:
-    from resnet_shortcuts.shortcuts.build import build_shortcut
+    from resnet_shortcuts.shortcuts.building import build_shortcut
     from resnet_shortcuts.shortcuts.contract import Shortcut, Site
 
 __all__ = ["Shortcut", "Site", "Strategy", "build_shortcut", "find", "strategies"]
@@ -16,9 +16,9 @@ __all__ = ["Shortcut", "Site", "Strategy", "build_shortcut", "find", "strategies
 
 def __getattr__(name: str) -> Any:
     if name == "build_shortcut":
-        from resnet_shortcuts.shortcuts import build
+        from resnet_shortcuts.shortcuts import building
 
-        return build.build_shortcut
+        return building.build_shortcut
     if name in {"Shortcut", "Site"}:
         from resnet_shortcuts.shortcuts import contract
 

@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.names import did_you_mean, nearest
 from resnet_shortcuts.shortcuts.composition import Composition, compose
-from resnet_shortcuts.shortcuts.sources import Plugin, announce_installed, from_file, installed, is_file_reference
+from resnet_shortcuts.shortcuts.custom_sources import (
+    Plugin,
+    announce_installed,
+    from_file,
+    installed,
+    is_file_reference,
+)
+from resnet_shortcuts.suggestions import did_you_mean, nearest
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.names import did_you_mean
+from resnet_shortcuts.suggestions import did_you_mean
 
 SPATIAL: dict[str, str] = {
     "stride": "every s-th pixel, x[:, :, ::s, ::s]",

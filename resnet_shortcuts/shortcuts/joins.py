@@ -6,7 +6,7 @@ Every join takes ``operation``, what the shortcut does to ``x`` (None: nothing),
 import torch
 from torch import Tensor, nn
 
-from resnet_shortcuts import streams
+from resnet_shortcuts import random_streams
 from resnet_shortcuts.shortcuts.contract import Shortcut, Site
 
 
@@ -124,7 +124,7 @@ class Dropout(Add):
 
     def set_position(self, seed: int, step: int) -> None:
         """Say where in a run the next forward pass is; in place, and without waiting for a GPU."""
-        self.position[0].fill_(streams.key64("dropout", seed))
+        self.position[0].fill_(random_streams.key64("dropout", seed))
         self.position[1].fill_(step)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:

@@ -17,12 +17,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from resnet_shortcuts.data.batches import TrainBatches, test_batches
+from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import Dataset, Split
-from resnet_shortcuts.data.spec import DataSpec
-from resnet_shortcuts.models.build import set_position
-from resnet_shortcuts.training.spec import TrainSpec, learning_rate, total_steps
-from resnet_shortcuts.training.state import Progress, digest, momentum_of, render, restore
+from resnet_shortcuts.models.networks import set_position
+from resnet_shortcuts.training.recipe import TrainSpec, learning_rate, total_steps
 from resnet_shortcuts.training.step import ENGINES, Engine, StaticStep, engine_for
+from resnet_shortcuts.training.training_state import Progress, digest, momentum_of, render, restore
 
 CHECK_EVERY = 50
 Capture = Callable[[], dict[str, bytes] | None]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
 
 NET = "cifar-resnet-20"
 NAMES = (

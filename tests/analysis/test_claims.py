@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from resnet_shortcuts.analysis.claims import CLAIMED, TEXTS, Claim, judge_claims
-from resnet_shortcuts.analysis.claims.costs import NAMED
-from resnet_shortcuts.analysis.claims.operators import DECODED, MAX_POOL
-from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord
-from resnet_shortcuts.experiments.properties import SEEDS, measured_properties
+from resnet_shortcuts.analysis.claims.cost_claims import NAMED
+from resnet_shortcuts.analysis.claims.operator_claims import DECODED, MAX_POOL
+from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord
+from resnet_shortcuts.experiments.measured_properties import SEEDS, measured_properties
 from tests.analysis.made import NET, of_accuracies
 from tests.analysis.verified import BLOCKS, ERRORS, STEM, TABLE, VERIFY, verify_rows
 

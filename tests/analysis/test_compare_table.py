@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_shortcuts.analysis.document import sections
+from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.analysis.merge import merge
-from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.analysis.render import csv_text, json_text, latex, markdown, terminal
+from resnet_shortcuts.analysis.result_text import sections
 from resnet_shortcuts.analysis.summary import compare_table, rows, terminal_view
 from resnet_shortcuts.analysis.table import Column, Table
 from resnet_shortcuts.analysis.verdicts import judge

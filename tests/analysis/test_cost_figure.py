@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_shortcuts.analysis.costfigure import cost_figure
+from resnet_shortcuts.analysis.cost_figure import cost_figure
 from resnet_shortcuts.analysis.drawing import looks, pareto
-from resnet_shortcuts.analysis.records import CostRecord, ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.analysis.report import report_html
 from resnet_shortcuts.analysis.verdicts import judge
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from resnet_shortcuts.analysis.claims import judge_claims
-from resnet_shortcuts.analysis.document import comparison_text
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, RunRecord
 from resnet_shortcuts.analysis.published import published
-from resnet_shortcuts.analysis.records import ExperimentRecord, RunRecord
 from resnet_shortcuts.analysis.report import report_html
+from resnet_shortcuts.analysis.result_text import comparison_text
 from resnet_shortcuts.analysis.verdicts import judge
 from tests.analysis.made import whole
 from tests.analysis.verified import VERIFY

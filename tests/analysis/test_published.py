@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from resnet_shortcuts.analysis.document import comparison_text
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regime
 from resnet_shortcuts.analysis.published import Published, data, published
-from resnet_shortcuts.analysis.records import ExperimentRecord, Regime
-from resnet_shortcuts.analysis.tables import published_table
+from resnet_shortcuts.analysis.result_tables import published_table
+from resnet_shortcuts.analysis.result_text import comparison_text
 from resnet_shortcuts.analysis.verdicts import judge
-from resnet_shortcuts.training.spec import TrainSpec
+from resnet_shortcuts.training.recipe import TrainSpec
 from tests.analysis.made import of_accuracies
 
 RECIPE: dict[str, Any] = {

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_shortcuts.analysis.read import read_experiment
+from resnet_shortcuts.analysis.reading import read_experiment
 from resnet_shortcuts.analysis.summary import rows
-from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, Race
+from resnet_shortcuts.config.experiment_config import load_config
+from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race
 from resnet_shortcuts.errors import IntegrityError
-from resnet_shortcuts.experiments.config import load_config
 from resnet_shortcuts.experiments.plan import make_plan
-from resnet_shortcuts.experiments.records import render
+from resnet_shortcuts.experiments.sealed_files import render
 from resnet_shortcuts.experiments.store import Experiment, pack_predictions
 
 CONFIG = """

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from resnet_shortcuts.analysis.claims import judge_claims
-from resnet_shortcuts.analysis.document import comparison_text
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord
 from resnet_shortcuts.analysis.published import published
-from resnet_shortcuts.analysis.records import ExperimentRecord
+from resnet_shortcuts.analysis.result_text import comparison_text
 from resnet_shortcuts.analysis.verdicts import judge
 from tests.analysis.made import of_accuracies, whole
 

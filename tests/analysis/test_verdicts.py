@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resnet_shortcuts.analysis.document import answer, comparison_text
-from resnet_shortcuts.analysis.records import ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.analysis.report import report_html
-from resnet_shortcuts.analysis.tables import verdict_rows
+from resnet_shortcuts.analysis.result_tables import verdict_rows
+from resnet_shortcuts.analysis.result_text import answer, comparison_text
 from resnet_shortcuts.analysis.verdicts import Comparison, judge
 from resnet_shortcuts.errors import UsageError
 from tests.analysis.made import NET, of_accuracies, whole

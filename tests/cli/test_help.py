@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from resnet_shortcuts.cli.cost import _request
+from resnet_shortcuts.cli.cost_command import _request
 
 COMMANDS = ["train", "compare", "report", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
 # Typer itself brings pydantic in for a command's options; that is all it may be.
@@ -29,12 +29,12 @@ def test_help_imports_nothing_heavy(command):
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("resnet_shortcuts.experiments.config", ["torch", "pandas", "torchvision"]),
+        ("resnet_shortcuts.config.experiment_config", ["torch", "pandas", "torchvision"]),
         ("resnet_shortcuts.experiments.plan", ["torch", "pandas", "torchvision"]),
         ("resnet_shortcuts.experiments.store", ["torch", "pandas", "torchvision"]),
         ("resnet_shortcuts.experiments.runner", ["torch", "pandas", "torchvision"]),
         ("resnet_shortcuts.shortcuts.catalogue", ["torch", "numpy", "pandas"]),
-        ("resnet_shortcuts.analysis.read", ["torch", "torchvision"]),
+        ("resnet_shortcuts.analysis.reading", ["torch", "torchvision"]),
         ("resnet_shortcuts.analysis.summary", ["torch", "torchvision"]),
     ],
 )

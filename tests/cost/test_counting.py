@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from resnet_shortcuts.cost import counting
-from resnet_shortcuts.models.build import build_network
+from resnet_shortcuts.models.networks import build_network
 from resnet_shortcuts.shortcuts.catalogue import find
 
 SHAPE = (3, 32, 32)

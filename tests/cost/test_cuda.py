@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from resnet_shortcuts.cost.launch import run_cost_pass
-from resnet_shortcuts.cost.spec import CostReport, CostRequest
-from resnet_shortcuts.cost.steps import cuda_turn
+from resnet_shortcuts.cost.cost_launch import run_cost_pass
+from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
+from resnet_shortcuts.cost.timed_steps import cuda_turn
 
 pytestmark = [
     pytest.mark.gpu,
@@ -38,7 +38,7 @@ def test_every_figure_is_there_and_reserved_memory_is_not_below_allocated(report
 
 def test_saved_bytes_are_the_ones_counted_on_a_cpu(report: CostReport) -> None:
     from resnet_shortcuts.cost.counting import saved_bytes
-    from resnet_shortcuts.models.build import build_network
+    from resnet_shortcuts.models.networks import build_network
     from resnet_shortcuts.shortcuts.catalogue import find
 
     for row in report.rows:

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 PARENT = """
-from resnet_shortcuts.cost.launch import run_cost_pass
-from resnet_shortcuts.cost.spec import CostRequest
+from resnet_shortcuts.cost.cost_launch import run_cost_pass
+from resnet_shortcuts.cost.cost_request import CostRequest
 request = CostRequest(networks={"n": "cifar-resnet-8"}, shortcuts={"A": "A", "B": "B"}, batch_size=8, seconds=600,
                       target=1e-9, max_rounds=10**6)
 run_cost_pass(request, lambda *what: print(what, flush=True))

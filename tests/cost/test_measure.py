@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from resnet_shortcuts.cost import measure
-from resnet_shortcuts.cost.launch import key_of, run_cost_pass
+from resnet_shortcuts.cost import cost_pass
+from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
+from resnet_shortcuts.cost.cost_request import (
+    CostReport,
+    CostRequest,
+    CostRow,
+    CostSpec,
+    Race,
+    report_key,
+    train_seconds,
+)
 from resnet_shortcuts.cost.memory import measure_all
-from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, CostSpec, Race, report_key, train_seconds
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
 from resnet_shortcuts.experiments.study import _knows_more
 
@@ -145,7 +153,8 @@ def test_a_process_that_ends_without_an_answer_is_said_to(tmp_path: Path) -> Non
 
 def test_a_parent_needs_no_torch() -> None:
     code = (
-        "import sys, resnet_shortcuts.cost.launch, resnet_shortcuts.cost.spec, resnet_shortcuts.cost.sentences;"
+        "import sys, resnet_shortcuts.cost.cost_launch, resnet_shortcuts.cost.cost_request;"
+        "import resnet_shortcuts.cost.cost_sentences;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -167,8 +176,8 @@ def test_train_seconds_is_steps_and_evaluation_or_nothing() -> None:
 
 
 def test_warnings_name_the_cause_and_the_remedy() -> None:
-    assert list(measure._disturbed(0.1)) == list(measure._disturbed(None)) == []
-    (text,) = measure._disturbed(1.3)
+    assert list(cost_pass._disturbed(0.1)) == list(cost_pass._disturbed(None)) == []
+    (text,) = cost_pass._disturbed(1.3)
     assert "1.3 cores" in text
     assert "rsc cost --config FILE" in text
     race = Race(
@@ -176,13 +185,13 @@ def test_warnings_name_the_cause_and_the_remedy() -> None:
         control_ratio=1.0, control_interval=(0.95, 1.02), noise=0.05,
     )  # fmt: skip
     request = CostRequest(networks={"n": "cifar-resnet-8"}, shortcuts={"A": "A"})
-    (text,) = measure._weak(request, race)
+    (text,) = cost_pass._weak(request, race)
     assert "5.0 %" in text
     assert text.endswith("--measure --seconds 240")  # 6.25 times the noise's square, of 30 s, in whole minutes
-    (text,) = measure._weak(request, race.model_copy(update={"rounds": 3, "noise": None}))
+    (text,) = cost_pass._weak(request, race.model_copy(update={"rounds": 3, "noise": None}))
     assert "3 of at least 30 rounds" in text
     assert text.endswith("--measure --seconds 300")
-    assert list(measure._weak(request, race.model_copy(update={"noise": 0.01}))) == []
+    assert list(cost_pass._weak(request, race.model_copy(update={"noise": 0.01}))) == []
 
 
 def test_a_batch_that_batch_norm_cannot_take_is_an_error_of_its_row_in_words() -> None:
@@ -190,7 +199,7 @@ def test_a_batch_that_batch_norm_cannot_take_is_an_error_of_its_row_in_words() -
         networks={"n": "cifar-resnet-8"}, shortcuts={"A": "A"}, input_shape=(3, 4, 4), batch_size=1,
         passes=("counts", "memory"),
     )  # fmt: skip
-    (row,) = measure.measure_costs(request).rows
+    (row,) = cost_pass.measure_costs(request).rows
     assert "more than 1 value per channel" in (row.error or "")
 
 

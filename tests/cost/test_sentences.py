@@ -4,10 +4,10 @@ import io
 
 import pandas
 
-from resnet_shortcuts.analysis.costtable import cost_csv, cost_tables
+from resnet_shortcuts.analysis.cost_table import cost_csv, cost_tables
 from resnet_shortcuts.analysis.render import markdown
-from resnet_shortcuts.cost.sentences import cost_rows, how_measured, sentences
-from resnet_shortcuts.cost.spec import CostReport, CostRequest, CostRow, Race
+from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race
+from resnet_shortcuts.cost.cost_sentences import cost_rows, how_measured, sentences
 
 MB = 10**6
 

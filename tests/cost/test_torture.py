@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from resnet_shortcuts.cost.steps import cpu_turn
+from resnet_shortcuts.cost.timed_steps import cpu_turn
 from resnet_shortcuts.cost.timing import race
 
 TRIES, ENOUGH = 20, 17

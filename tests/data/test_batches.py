@@ -8,10 +8,10 @@ from torch.utils._pytree import tree_leaves
 
 from resnet_shortcuts.data import augment
 from resnet_shortcuts.data.batches import TrainBatches, test_batches
+from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import Dataset, Split
-from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.streams import numpy_stream
+from resnet_shortcuts.random_streams import numpy_stream
 
 
 def dataset(count: int = 50, stored: int = 16, resolution: int | None = None, channels: int = 3) -> Dataset:
@@ -156,7 +156,7 @@ def test_random_resized_crop_has_torchvisions_distribution():
     ramp = torch.linspace(0, 1, 33)[None, :, None, None].expand(4000, 33, 33, 1).contiguous()
     heights = augment.random_resized_crop(ramp, 16, u)[:, :, 0, 0]
     spans = (heights[:, -1] - heights[:, 0]) * 16 / 15 * 32 / 33
-    from resnet_shortcuts.vision import import_torchvision
+    from resnet_shortcuts.torchvision_import import import_torchvision
 
     import_torchvision()
     from torchvision.transforms import RandomResizedCrop

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import describe, prepare
 from resnet_shortcuts.data.sources import cifar10, download
 from resnet_shortcuts.data.sources.download import Archive
-from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
 
 from . import cifar_files as files

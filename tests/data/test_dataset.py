@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_shortcuts.data import statistics
+from resnet_shortcuts.data import channel_statistics
+from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import prepare
-from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.data.subsets import balanced_order, choose
 
 
@@ -75,7 +75,7 @@ def test_statistics_are_numpys(digits):
 
 def test_statistics_in_blocks_are_the_same(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (50, 6, 6, 3), dtype=np.uint8)
-    whole = statistics.of_images(images)
-    monkeypatch.setattr(statistics, "_BLOCK", 1000)
-    assert np.array_equal(whole, statistics.of_images(images))
-    assert np.array_equal(statistics.pixel_mean(images, np.arange(50)), images.mean(0))
+    whole = channel_statistics.of_images(images)
+    monkeypatch.setattr(channel_statistics, "_BLOCK", 1000)
+    assert np.array_equal(whole, channel_statistics.of_images(images))
+    assert np.array_equal(channel_statistics.pixel_mean(images, np.arange(50)), images.mean(0))

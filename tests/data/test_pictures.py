@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_shortcuts.data.sources import decoder, pictures
+from resnet_shortcuts.data.sources import decoder, image_files
 from resnet_shortcuts.errors import DataError, EnvironmentFault
 
 from .conftest import noise, write_image
@@ -18,20 +18,20 @@ def ramp(mode_max: int, dtype) -> np.ndarray:
 
 def test_fault_32_grey_becomes_rgb(tmp_path):
     path = write_image(tmp_path / "grey.png", ramp(255, np.uint8))
-    decoded = pictures.decode(path, 16)
+    decoded = image_files.decode(path, 16)
     assert decoded.shape == (16, 16, 3)
     assert (decoded == ramp(255, np.uint8)[..., None]).all()
 
 
 def test_fault_32_16_bits_are_scaled_not_clipped(tmp_path):
     path = write_image(tmp_path / "deep.png", ramp(65535, np.uint16))
-    assert np.abs(pictures.decode(path, 16)[..., 0].astype(int) - ramp(255, np.uint8)).max() <= 1
+    assert np.abs(image_files.decode(path, 16)[..., 0].astype(int) - ramp(255, np.uint8)).max() <= 1
 
 
 def test_fault_32_cmyk_is_converted(tmp_path):
     image = Image.new("CMYK", (20, 20), (0, 255, 255, 0))  # red
     image.save(tmp_path / "print.jpg", quality=95)
-    red, green, blue = pictures.decode(tmp_path / "print.jpg", 8).reshape(-1, 3).mean(0)
+    red, green, blue = image_files.decode(tmp_path / "print.jpg", 8).reshape(-1, 3).mean(0)
     assert red > 200
     assert max(green, blue) < 60
 
@@ -43,7 +43,7 @@ def test_fault_32_exif_rotation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # 'rotate by 90 degrees clockwise to view'
     image.save(tmp_path / "phone.jpg", exif=exif, quality=95)
-    decoded = pictures.decode(tmp_path / "phone.jpg", 24)
+    decoded = image_files.decode(tmp_path / "phone.jpg", 24)
     assert decoded[:10].mean() > 240
     assert decoded[14:].mean() < 15
 
@@ -51,25 +51,25 @@ def test_fault_32_exif_rotation_is_applied(tmp_path):
 def test_fault_32_a_palette_and_one_bit(tmp_path):
     Image.fromarray(noise(0)).convert("P").save(tmp_path / "palette.gif")
     Image.fromarray(ramp(255, np.uint8)).convert("1").save(tmp_path / "bits.png")
-    assert pictures.decode(tmp_path / "palette.gif", 12).shape == (12, 12, 3)
-    assert set(np.unique(pictures.decode(tmp_path / "bits.png", 16))) == {0, 255}
+    assert image_files.decode(tmp_path / "palette.gif", 12).shape == (12, 12, 3)
+    assert set(np.unique(image_files.decode(tmp_path / "bits.png", 16))) == {0, 255}
 
 
 def test_fault_32_tiny_images_are_enlarged(tmp_path):
     path = write_image(tmp_path / "dot.png", np.full((1, 1, 3), 77, np.uint8))
-    assert (pictures.decode(path, 32) == 77).all()
+    assert (image_files.decode(path, 32) == 77).all()
 
 
 def test_fault_32_huge_images_are_named(tmp_path):
     Image.new("1", (20_000, 9_000)).save(tmp_path / "huge.png")
     with pytest.raises(DataError, match=r"image too large: .*huge\.png"):
-        pictures.decode_all([tmp_path / "huge.png"], np.zeros((1, 8, 8, 3), np.uint8), lambda done: None)
+        image_files.decode_all([tmp_path / "huge.png"], np.zeros((1, 8, 8, 3), np.uint8), lambda done: None)
 
 
 def test_fault_32_floating_point_pixels_are_named(tmp_path):
     write_image(tmp_path / "height.tif", np.zeros((8, 8), np.float32))
     with pytest.raises(DataError, match=r"floating-point pixels: .*height\.tif"):
-        pictures.decode(tmp_path / "height.tif", 8)
+        image_files.decode(tmp_path / "height.tif", 8)
 
 
 def test_every_damaged_jpeg_is_named_or_decoded(tmp_path):
@@ -84,7 +84,7 @@ def test_every_damaged_jpeg_is_named_or_decoded(tmp_path):
         damaged[random.integers(len(damaged))] ^= 1 << random.integers(8)
         path.write_bytes(damaged)
         try:
-            assert pictures.decode(path, 16).shape == (16, 16, 3)
+            assert image_files.decode(path, 16).shape == (16, 16, 3)
         except DataError as error:
             refused.append(str(error))
     assert len(refused) > 200
@@ -96,12 +96,12 @@ def test_the_first_bad_image_in_order_is_the_one_named(tmp_path):
     for bad in (70, 150):
         paths[bad].write_bytes(b"bad")
     with pytest.raises(DataError, match=r"070\.png"):
-        pictures.decode_all(paths, np.zeros((200, 12, 12, 3), np.uint8), lambda done: None)
+        image_files.decode_all(paths, np.zeros((200, 12, 12, 3), np.uint8), lambda done: None)
 
 
 @pytest.mark.parametrize("bad", [None, 130])
 def test_processes_decode_as_threads_do(tmp_path, monkeypatch, bad):
-    monkeypatch.setattr(pictures, "_WORTH_PROCESSES", 100)
+    monkeypatch.setattr(image_files, "_WORTH_PROCESSES", 100)
     paths = [write_image(tmp_path / f"{n:03} \udcff.png", noise(n)) for n in range(200)]
     out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, (200, 12, 12, 3))
     ticks: list[int] = []
@@ -109,9 +109,9 @@ def test_processes_decode_as_threads_do(tmp_path, monkeypatch, bad):
         paths[bad].write_bytes(b"bad")
         paths[190].write_bytes(b"bad")
         with pytest.raises(DataError, match="130 "):
-            pictures.decode_all(paths, out, ticks.append)
+            image_files.decode_all(paths, out, ticks.append)
         return
-    pictures.decode_all(paths, out, ticks.append)
+    image_files.decode_all(paths, out, ticks.append)
     assert ticks == [64, 128, 192, 200]
     assert all((image == noise(n)).all() for n, image in enumerate(out))
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_shortcuts.data import cache as store
+from resnet_shortcuts.data import decoded_cache as store
+from resnet_shortcuts.data.data_config import SOURCES, DataSpec
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import _FIND, describe, prepare
-from resnet_shortcuts.data.spec import SOURCES, DataSpec
 from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
-from resnet_shortcuts.vision import import_torchvision
+from resnet_shortcuts.torchvision_import import import_torchvision
 
 from .conftest import noise, seed_of, write_image
 

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from resnet_shortcuts.data.spec import SOURCES, DataSpec
+from resnet_shortcuts.data.data_config import SOURCES, DataSpec
 
 
 def test_defaults_are_the_embedded_digits():

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from resnet_shortcuts.config.experiment_config import Config, load_config
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.experiments.config import Config, load_config
 from resnet_shortcuts.experiments.plan import Plan, make_plan, run_id
 
 TEXT = """\
@@ -181,7 +181,7 @@ def test_a_sealed_plan_does_not_pass_without_its_seal(path: Path) -> None:
 
 def test_a_sealed_plan_is_not_hashed_run_by_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = make_plan(config_of(path), DATA, "fp32").to_json()
-    monkeypatch.delattr("resnet_shortcuts.experiments.records.canonical")
+    monkeypatch.delattr("resnet_shortcuts.experiments.sealed_files.canonical")
     assert len(Plan.from_json(text).runs) == 8
 
 

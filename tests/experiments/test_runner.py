@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from resnet_shortcuts.analysis.read import read_experiment
+from resnet_shortcuts.analysis.reading import read_experiment
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import runner
+from resnet_shortcuts.experiments.run_states import list_runs
 from resnet_shortcuts.experiments.runner import resolve_jobs, run_plan
-from resnet_shortcuts.experiments.states import list_runs
 from tests.faults.rig import YAML, make_rig
 
 

@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 
+from resnet_shortcuts.config.experiment_config import load_config
 from resnet_shortcuts.errors import IntegrityError, UsageError
-from resnet_shortcuts.experiments import checkpoints, locks, records
-from resnet_shortcuts.experiments.config import load_config
+from resnet_shortcuts.experiments import checkpoints, locks, sealed_files
 from resnet_shortcuts.experiments.plan import make_plan
-from resnet_shortcuts.experiments.states import list_runs, prunable, prune
+from resnet_shortcuts.experiments.run_states import list_runs, prunable, prune
 from resnet_shortcuts.experiments.store import (
     FAILED,
     HISTORY,
@@ -87,7 +87,7 @@ def test_every_state_is_listed(experiment):
     lock = locks.try_lock(experiment.work_folder(ids[3]) / LOCK)
     failed = {"run_id": ids[4], "science": {}, "labels": {}, "status": "failed", "reason": "out of memory"}
     experiment.work_folder(ids[4]).mkdir(parents=True)
-    (experiment.work_folder(ids[4]) / FAILED).write_bytes(records.render(failed))
+    (experiment.work_folder(ids[4]) / FAILED).write_bytes(sealed_files.render(failed))
     states = list_runs(experiment)
     assert [state.state for state in states] == ["done", "diverged", "damaged", "running", "failed", "planned"]
     assert states[4].reason == "out of memory"
@@ -104,7 +104,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_damaged_until_it_is_pruned(e
         checkpoints.save(work, run_id, {"state.safetensors": b"tensors", "progress.json": progress}, {})
     if tried:
         failed = {"run_id": run_id, "science": {}, "labels": {}, "status": "failed", "reason": "damaged file"}
-        (work / FAILED).write_bytes(records.render(failed))
+        (work / FAILED).write_bytes(sealed_files.render(failed))
     newest, older = sorted(work.glob("*.safetensors"), reverse=True)
     newest.write_bytes(b"tensorz")
     assert list_runs(experiment)[0].state == ("failed" if tried else "interrupted"), "one is still good"
@@ -244,8 +244,10 @@ def test_a_lock_on_a_file_that_is_gone_guards_nothing(tmp_path, monkeypatch):
 
 def as_before(path):
     """Write a record as those of format 1 were: with the hash of its canonical spelling."""
-    record = {**records.parse(path.read_bytes(), path), "format": 1}
-    path.write_text(json.dumps({**record, "sha256": records.sha256(records.canonical(record))}, indent=1) + "\n")
+    record = {**sealed_files.parse(path.read_bytes(), path), "format": 1}
+    path.write_text(
+        json.dumps({**record, "sha256": sealed_files.sha256(sealed_files.canonical(record))}, indent=1) + "\n"
+    )
 
 
 EDITS = [("50.0", "51.0"), ("50.0", "NaN"), ("50.0", "1e999"), ('"done"', '"\\ud800"'), ('"format": ', '"format": 3')]
@@ -278,7 +280,7 @@ def test_a_record_of_before_is_compared_as_ever(experiment):
 def test_a_result_that_names_a_file_elsewhere_is_refused(experiment):
     run_id = store(experiment, 0)
     path = experiment.run_folder(run_id) / "run.json"
-    record = records.parse(path.read_bytes(), path)
+    record = sealed_files.parse(path.read_bytes(), path)
     record["files"]["../../../config.yaml"] = {"bytes": 1, "sha256": ""}
-    path.write_bytes(records.render(record))
+    path.write_bytes(sealed_files.render(record))
     assert [error.what for error in experiment.damaged()] == ["the record names a file elsewhere"]

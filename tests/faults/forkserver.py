@@ -14,8 +14,8 @@ import resnet_shortcuts.data.dataset
 import resnet_shortcuts.training.loop  # noqa: F401
 from resnet_shortcuts import durable
 from resnet_shortcuts.experiments import checkpoints, worker
-from resnet_shortcuts.models.build import build_network
-from resnet_shortcuts.models.spec import NetworkSpec
+from resnet_shortcuts.models.network_config import NetworkSpec
+from resnet_shortcuts.models.networks import build_network
 from resnet_shortcuts.shortcuts.catalogue import find
 from tests.faults.faulty_os import FaultyOs, Recorder
 

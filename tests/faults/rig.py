@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts import durable
+from resnet_shortcuts.config.experiment_config import Config, load_config
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import prepare
 from resnet_shortcuts.experiments import runner
-from resnet_shortcuts.experiments.config import Config, load_config
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, Experiment
 

@@ -9,8 +9,8 @@ import pytest
 
 from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError
-from resnet_shortcuts.experiments import checkpoints, records
-from resnet_shortcuts.experiments.states import list_runs
+from resnet_shortcuts.experiments import checkpoints, sealed_files
+from resnet_shortcuts.experiments.run_states import list_runs
 from resnet_shortcuts.experiments.store import FAILED, HISTORY, PREDICTIONS, RUN
 from tests.disk import Disk
 from tests.faults.faulty_os import Recorder
@@ -199,8 +199,8 @@ def test_fault_38_a_shape_larger_than_the_file(server, rig):
 
 def test_fault_39_a_newer_format_says_what_reads_it(two):
     for manifest in two.glob("*.json"):
-        record = records.parse(manifest.read_bytes(), manifest)
-        manifest.write_bytes(records.render({**record, "format": 99}))
+        record = sealed_files.parse(manifest.read_bytes(), manifest)
+        manifest.write_bytes(sealed_files.render({**record, "format": 99}))
     with pytest.raises(IntegrityError, match=r"format 99 \(this version reads 2\)"):
         checkpoints.newest(two, RUN_ID, pytest.fail)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from resnet_shortcuts.experiments.states import list_runs
+from resnet_shortcuts.experiments.run_states import list_runs
 from tests.faults.rig import TORTURE, YAML, make_rig
 
 

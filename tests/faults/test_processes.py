@@ -14,8 +14,8 @@ import pytest
 from resnet_shortcuts import durable, machine
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import checkpoints, locks
+from resnet_shortcuts.experiments.run_states import list_runs
 from resnet_shortcuts.experiments.runner import run_plan
-from resnet_shortcuts.experiments.states import list_runs
 from resnet_shortcuts.experiments.store import LOCK
 from resnet_shortcuts.shortcuts.catalogue import strategies
 from tests.faults.rig import ROOT, TORTURE, YAML, make_rig

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from resnet_shortcuts.vision import import_torchvision
+from resnet_shortcuts.torchvision_import import import_torchvision
 
 
 def torchvision_models():

@@ -15,7 +15,7 @@ NINE = (
 
 def count(name, strategy, classes=10, **options):
     with torch.device("meta"):
-        from resnet_shortcuts.models.build import ResidualNetwork
+        from resnet_shortcuts.models.networks import ResidualNetwork
 
         model = ResidualNetwork(NetworkSpec(name=name, **options).architecture, find(strategy), 3, classes)
     return sum(p.numel() for p in model.parameters())

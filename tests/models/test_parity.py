@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from resnet_shortcuts.models import NetworkSpec, build_network
-from resnet_shortcuts.models.build import ResidualNetwork
-from resnet_shortcuts.models.foreign import from_timm_d, from_torchvision, to_torchvision
+from resnet_shortcuts.models.foreign_weights import from_timm_d, from_torchvision, to_torchvision
+from resnet_shortcuts.models.networks import ResidualNetwork
 from resnet_shortcuts.shortcuts import find
 
 _spec = importlib.util.spec_from_file_location("reference_models", Path(__file__).with_name("reference_models.py"))

@@ -8,19 +8,19 @@ import torch
 from resnet_shortcuts.cli import main
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.models import NetworkSpec, build_network
-from resnet_shortcuts.models.activations import (
+from resnet_shortcuts.models.dead_channels import dead_channels
+from resnet_shortcuts.properties import measured as measure
+from resnet_shortcuts.properties.activations import (
     embedded_images,
     embedded_inputs,
     real_inputs,
     transition_inputs,
     windows,
 )
-from resnet_shortcuts.models.dead import dead_channels
-from resnet_shortcuts.models.verify import gradient_norms, verify, verify_gradients
+from resnet_shortcuts.properties.declared import declare, expected_ar
+from resnet_shortcuts.properties.network_checks import gradient_norms, verify, verify_gradients
+from resnet_shortcuts.properties.operator_checks import agrees, breaches, verify_operator
 from resnet_shortcuts.shortcuts import Site, find, spatial, strategies
-from resnet_shortcuts.shortcuts import properties as measure
-from resnet_shortcuts.shortcuts.declared import declare, expected_ar
-from resnet_shortcuts.shortcuts.verify import agrees, breaches, verify_operator
 
 #: The page's table (shared reference, 'Properties of the transition operators'), typed in, not computed.
 TABLE = {

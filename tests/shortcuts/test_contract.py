@@ -7,8 +7,8 @@ import torch
 from torch.func import functional_call
 
 from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.properties.declared import limits
 from resnet_shortcuts.shortcuts import Site, build_shortcut, find, strategies
-from resnet_shortcuts.shortcuts.declared import limits
 
 MINE = """
 import torch

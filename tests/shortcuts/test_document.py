@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from resnet_shortcuts.properties.shortcut_document import describe, render
+from resnet_shortcuts.properties.shortcut_pictures import grids, sample
 from resnet_shortcuts.shortcuts import Site, build_shortcut, find, strategies
 from resnet_shortcuts.shortcuts.counted import cost
-from resnet_shortcuts.shortcuts.document import describe, render
-from resnet_shortcuts.shortcuts.pictures import grids, sample
 from resnet_shortcuts.shortcuts.spatial import BUILDERS, build_spatial
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_page_and_its_pictures_are_fresh():
     for path, text in render().items():
-        assert (ROOT / path).read_text(encoding="utf-8") == text, "run: python -m resnet_shortcuts.shortcuts.document"
+        assert (ROOT / path).read_text(encoding="utf-8") == text, (
+            "run: python -m resnet_shortcuts.properties.shortcut_document"
+        )
 
 
 def test_pictures_are_well_formed():
@@ -86,6 +88,7 @@ def test_one_strategy_in_full():
 
 def test_the_page_needs_no_torch():
     code = (
-        "import sys; from resnet_shortcuts.shortcuts.document import render; render(); sys.exit('torch' in sys.modules)"
+        "import sys; from resnet_shortcuts.properties.shortcut_document import render; render(); "
+        "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from resnet_shortcuts.errors import UsageError
-from resnet_shortcuts.shortcuts import Site, build_shortcut, find, sources, strategies
+from resnet_shortcuts.shortcuts import Site, build_shortcut, custom_sources, find, strategies
 
 GOOD = """
 import torch
@@ -111,9 +111,10 @@ def test_the_entry_point_group(tmp_path, monkeypatch):
     info = tmp_path / "somebodys-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[{sources.GROUP}]\nsomebodys = somebodys:Mine\nA = somebodys:Mine\n")
+    group = custom_sources.GROUP
+    (info / "entry_points.txt").write_text(f"[{group}]\nsomebodys = somebodys:Mine\nA = somebodys:Mine\n")
     importlib.invalidate_caches()
-    sources.installed.cache_clear()
+    custom_sources.installed.cache_clear()
     try:
         assert "somebodys" in [strategy.name for strategy in strategies()]
         assert find("A").name == "stride-pad"
@@ -121,7 +122,7 @@ def test_the_entry_point_group(tmp_path, monkeypatch):
         assert mine.reference() == "somebodys"
         assert build_shortcut(mine, Site(4, 8, 2)) is not None
     finally:
-        sources.installed.cache_clear()
+        custom_sources.installed.cache_clear()
 
 
 def test_the_check_does_not_depend_on_who_builds_first(tmp_path):

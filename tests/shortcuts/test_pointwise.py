@@ -19,7 +19,7 @@ def test_a_pointwise_convolution_is_torchs_whatever_its_channels(channels, size,
 def test_a_narrow_projection_trains_without_corrupting_the_heap():
     code = """
 import torch
-from resnet_shortcuts.models.build import build_network
+from resnet_shortcuts.models.networks import build_network
 from resnet_shortcuts.shortcuts.catalogue import find
 for name in ("projection", "projection-all", "factorized-reduce"):
     for width in (1, 2, 4):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import prepare
-from resnet_shortcuts.data.spec import DataSpec
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -77,7 +77,7 @@ def test_made_up_runs_are_listed_and_compared_as_real_ones(scaling, tmp_path, mo
     name, _ = scaling.store(tmp_path, 40)
     took = scaling.timed("runs", name, "--results", str(tmp_path / "results"), times=1)
     assert took["wall"] > 0
-    from resnet_shortcuts.analysis.read import read_experiment
+    from resnet_shortcuts.analysis.reading import read_experiment
     from resnet_shortcuts.experiments.store import Experiment
 
     record = read_experiment(Experiment.open(tmp_path / "results", name))

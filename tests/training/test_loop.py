@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from resnet_shortcuts.data.batches import TrainBatches, test_batches
 from resnet_shortcuts.errors import IntegrityError
-from resnet_shortcuts.models.build import build_network
-from resnet_shortcuts.models.spec import NetworkSpec
+from resnet_shortcuts.models.network_config import NetworkSpec
+from resnet_shortcuts.models.networks import build_network
 from resnet_shortcuts.shortcuts.catalogue import find
-from resnet_shortcuts.training import state
+from resnet_shortcuts.training import training_state
 from resnet_shortcuts.training.loop import train
-from resnet_shortcuts.training.spec import TrainSpec
+from resnet_shortcuts.training.recipe import TrainSpec
 
 
 def network(seed=0, width=8, shortcut="A"):
@@ -156,20 +156,20 @@ def test_another_networks_state_names_the_first_tensor_and_changes_nothing():
     wide, narrow = network(width=16), network(width=8)
     before = copy.deepcopy(narrow.state_dict())
     sgd = torch.optim.SGD(narrow.parameters(), lr=0.1)
-    files = state.render(wide, torch.optim.SGD(wide.parameters(), lr=0.1), state.Progress())
+    files = training_state.render(wide, torch.optim.SGD(wide.parameters(), lr=0.1), training_state.Progress())
     with pytest.raises(IntegrityError, match=r"first tensor that differs: model.conv1.weight \(\(16, 1, 3, 3\)"):
-        state.restore(files, narrow, sgd)
+        training_state.restore(files, narrow, sgd)
     deeper = build_network("cifar-resnet-14", find("A"), in_channels=1, num_classes=10, seed=0)
     sgd_deeper = torch.optim.SGD(deeper.parameters(), lr=0.1)
     with pytest.raises(IntegrityError, match=r"first tensor that differs: model\.layer1\.1"):
-        state.restore(files, deeper, sgd_deeper)
+        training_state.restore(files, deeper, sgd_deeper)
     assert all(torch.equal(one, before[name]) for name, one in narrow.state_dict().items())
 
 
 def test_a_digest_does_not_depend_on_the_memory_format_and_sees_one_bit():
     weights = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).reshape(2, 3, 4, 4)
     last = weights.to(memory_format=torch.channels_last)
-    assert state.digest([("w", weights)]) == state.digest([("w", last)])
+    assert training_state.digest([("w", weights)]) == training_state.digest([("w", last)])
     changed = weights.clone()
     changed.view(torch.int32)[0, 0, 0, 1] ^= 1
-    assert state.digest([("w", weights)]) != state.digest([("w", changed)])
+    assert training_state.digest([("w", weights)]) != training_state.digest([("w", changed)])

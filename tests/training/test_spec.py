@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from resnet_shortcuts.training.spec import TrainSpec, evaluated_images, learning_rate, schedule_problem, total_steps
+from resnet_shortcuts.training.recipe import TrainSpec, evaluated_images, learning_rate, schedule_problem, total_steps
 
 
 def torch_rates(make, lr, steps):

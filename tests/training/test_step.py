@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import Dataset, Split
-from resnet_shortcuts.data.spec import DataSpec
-from resnet_shortcuts.models.build import build_network
+from resnet_shortcuts.models.networks import build_network
 from resnet_shortcuts.shortcuts.catalogue import find
 from resnet_shortcuts.training import step as step_module
 from resnet_shortcuts.training.loop import train
-from resnet_shortcuts.training.spec import TrainSpec
+from resnet_shortcuts.training.recipe import TrainSpec
 from resnet_shortcuts.training.step import StaticStep, engine_for, position_in_buffers
 from tests.training.tape import Tape, TapedStep
 

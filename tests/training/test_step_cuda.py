@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from resnet_shortcuts.data.batches import TrainBatches
-from resnet_shortcuts.models.build import set_position
+from resnet_shortcuts.models.networks import set_position
 from resnet_shortcuts.training import step as step_module
 from resnet_shortcuts.training.step import WARM_UP, GraphedStep
 from tests.training.test_step import BATCH, DATA, Drawing, dataset, network, outcome

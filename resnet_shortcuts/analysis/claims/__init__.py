@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_shortcuts.analysis.claims import costs, operators
+from resnet_shortcuts.analysis.claims import cost_claims, operator_claims
+from resnet_shortcuts.analysis.claims.accuracy_claims import FromRuns
 from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG
-from resnet_shortcuts.analysis.claims.runs import FromRuns
-from resnet_shortcuts.analysis.records import ExperimentRecord
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord
 
-CLAIMED = operators.CLAIMED
+CLAIMED = operator_claims.CLAIMED
 TEXTS = {
     1: "Option A's identity is a 1x1 max-pool of stride 2.",
     2: "Option A throws 3/4 of the pixels away.",
@@ -46,12 +46,12 @@ def judge_claims(
     record: ExperimentRecord, verify: Sequence[Mapping[str, Any]] = (), margin: float | None = None
 ) -> list[Claim]:
     """The ten claims in order, from one (merged) experiment, its costs, and the rows of ``rsc verify``."""
-    facts = operators.Facts(verify)
+    facts = operator_claims.Facts(verify)
     from_runs = FromRuns(record, record.margin if margin is None else margin)
     judged = [
-        operators.is_max_pool(facts), operators.discards(facts), operators.encodes(facts),
-        operators.lossless(facts), operators.passes_gradient(facts),
+        operator_claims.is_max_pool(facts), operator_claims.discards(facts), operator_claims.encodes(facts),
+        operator_claims.lossless(facts), operator_claims.passes_gradient(facts),
         from_runs.helps(ANSWER, AVG), from_runs.helps(AVG, ASKER, "their windows, 2x2 and 3x3, differ too"),
-        from_runs.hardly(), costs.memory(record), costs.time(record),
+        from_runs.hardly(), cost_claims.memory(record), cost_claims.time(record),
     ]  # fmt: skip
     return [Claim(number, TEXTS[number], *rest) for number, rest in enumerate(judged, start=1)]

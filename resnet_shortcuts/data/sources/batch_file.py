@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet_shortcuts.data.source import Images, Labels
+from resnet_shortcuts.data.source_contract import Images, Labels
 
 _MARK = object()
 _PUSH = frozenset(

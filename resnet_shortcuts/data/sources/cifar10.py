@@ -13,11 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_shortcuts.data.source import Contents, Images, Labels, Progress, Source, base_folder, digest, from_array
+from resnet_shortcuts.data.data_config import DataSpec
+from resnet_shortcuts.data.source_contract import (
+    Contents,
+    Images,
+    Labels,
+    Progress,
+    Source,
+    base_folder,
+    digest,
+    from_array,
+)
 from resnet_shortcuts.data.sources import batch_file, download
 from resnet_shortcuts.data.sources.archive import read_members
 from resnet_shortcuts.data.sources.download import Archive
-from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.errors import DataError, UsageError
 from resnet_shortcuts.words import counted
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet_shortcuts.data.source import Images
+from resnet_shortcuts.data.source_contract import Images
 from resnet_shortcuts.errors import DataError, EnvironmentFault
 
 
@@ -81,7 +81,7 @@ def pool(target: Path, size: int) -> Iterator[Pool]:
 
 def main() -> None:
     """The process: see the head of this module."""
-    from resnet_shortcuts.data.sources import pictures
+    from resnet_shortcuts.data.sources import image_files
 
     warnings.simplefilter("ignore")  # Pillow's remarks on odd files; what cannot be read is an error
     images: Images = np.load(sys.argv[1], mmap_mode="r+")
@@ -89,7 +89,7 @@ def main() -> None:
         question = json.loads(line)
         answer: dict[str, Any] = {}
         try:
-            pictures.fill(images, question["start"], [Path(path) for path in question["paths"]])
+            image_files.fill(images, question["start"], [Path(path) for path in question["paths"]])
         except DataError as error:
             answer["error"] = [error.what, error.where, error.todo]
         try:

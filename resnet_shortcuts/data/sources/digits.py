@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_shortcuts.data.source import Contents, Progress, Source, digest, from_array
-from resnet_shortcuts.data.spec import DataSpec
+from resnet_shortcuts.data.data_config import DataSpec
+from resnet_shortcuts.data.source_contract import Contents, Progress, Source, digest, from_array
 from resnet_shortcuts.data.subsets import choose
 
 TRAIN = 1000

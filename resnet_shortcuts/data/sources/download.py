@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from resnet_shortcuts.data import cache as store
-from resnet_shortcuts.data.source import Progress
+from resnet_shortcuts.data import decoded_cache as store
+from resnet_shortcuts.data.source_contract import Progress
 from resnet_shortcuts.errors import DataError
 
 CONNECT_SECONDS = 10.0

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from resnet_shortcuts.data.source import Contents, Images, Part, Progress, Source, base_folder, digest
-from resnet_shortcuts.data.sources import pictures
-from resnet_shortcuts.data.spec import DataSpec
+from resnet_shortcuts.data.data_config import DataSpec
+from resnet_shortcuts.data.source_contract import Contents, Images, Part, Progress, Source, base_folder, digest
+from resnet_shortcuts.data.sources import image_files
 from resnet_shortcuts.errors import DataError, SettingError
-from resnet_shortcuts.names import did_you_mean
-from resnet_shortcuts.streams import numpy_stream
+from resnet_shortcuts.random_streams import numpy_stream
+from resnet_shortcuts.suggestions import did_you_mean
 
 # Files that tools leave beside images. Anything else that is no image is named, never silently skipped.
 _NO_IMAGES = frozenset({".txt", ".csv", ".md", ".json", ".xml", ".ini", ".db", ".html", ".py"})
@@ -116,7 +116,7 @@ def _images(root: Path, relative: str) -> Iterator[Listed]:
         suffix = entry.name[entry.name.rfind(".") :].lower()
         if suffix in _NO_IMAGES:
             continue
-        if not stat.S_ISREG(info.st_mode) or suffix not in pictures.SUFFIXES:
+        if not stat.S_ISREG(info.st_mode) or suffix not in image_files.SUFFIXES:
             raise DataError("not an image file", str(root / path), "remove it from the class folder")
         yield Listed(path, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
@@ -140,7 +140,7 @@ def from_listing(
     def open_() -> Contents:
         if side is None:
             first = root / chosen[names[0]][0].path
-            native = int(pictures.decode(first, None).shape[0])
+            native = int(image_files.decode(first, None).shape[0])
             return Contents(names, _part(root, chosen, native, True), _part(root, kept, native, True))
         return Contents(names, _part(root, chosen, side, False), _part(root, kept, side, False), resolution)
 
@@ -154,8 +154,8 @@ def _part(root: Path, classes: Classes, side: int, check_sizes: bool) -> Part:
 
     def decode(out: Images, tick: Callable[[int], None]) -> None:
         if check_sizes:
-            pictures.check_same_size(paths, side)
-        pictures.decode_all(paths, out, tick)
+            image_files.check_same_size(paths, side)
+        image_files.decode_all(paths, out, tick)
 
     return Part(labels, (side, side, 3), decode)
 

@@ -7,7 +7,8 @@ centre.
 
 from pathlib import Path
 
-from resnet_shortcuts.data.source import Progress, Source
+from resnet_shortcuts.data.data_config import DataSpec
+from resnet_shortcuts.data.source_contract import Progress, Source
 from resnet_shortcuts.data.sources.folders import (
     Classes,
     Listed,
@@ -19,7 +20,6 @@ from resnet_shortcuts.data.sources.folders import (
     root_folder,
     same_classes,
 )
-from resnet_shortcuts.data.spec import DataSpec
 from resnet_shortcuts.errors import DataError
 
 RESOLUTION = 224

@@ -1,0 +1,231 @@
+"""From the run store to plain records: reads and verifies, never trains, never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_shortcuts import garbage_collector
+from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.data.data_config import steps_per_epoch
+from resnet_shortcuts.errors import IntegrityError, RscError
+from resnet_shortcuts.experiments.store import HISTORY, read_costs, train_command
+from resnet_shortcuts.training.recipe import evaluated_images
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.cost.cost_request import CostReport
+    from resnet_shortcuts.experiments.plan import PlannedRun
+    from resnet_shortcuts.experiments.store import Experiment, StoredRun
+
+
+@garbage_collector.at_rest()
+def read_experiment(experiment: Experiment, *, images: bool = True, history: bool = True) -> ExperimentRecord:
+    """The runs that the experiment's plan names, verified, and its costs.
+
+    Without ``images`` predictions and history are not looked at; without ``history`` that file is verified and no
+    more, which saves a fifth of the time where no curve is drawn. A damaged run is left out and named in ``damaged``,
+    a damaged cost report likewise. Raises IntegrityError where the plan itself is damaged.
+    """
+    plan = experiment.plan()
+    runs: list[RunRecord] = []
+    missing: list[tuple[str, str, int]] = []
+    damaged: list[str] = []
+    config, text = _config(experiment.folder / "config.yaml", damaged)
+    for planned in plan.runs:
+        try:
+            run = _ended(experiment, planned, images, history)
+        except IntegrityError as error:
+            damaged.append(str(error))
+            run = None
+        if run is None:
+            missing.append((planned.network, planned.shortcut, planned.seed))
+        else:
+            runs.append(run)
+    regime = _regime(plan.runs[0].science if plan.runs else {}, config)
+    reports, bad = _reports(experiment.cost_files())
+    compare = config.get("compare") or {}
+    return ExperimentRecord(
+        name=experiment.name,
+        regime=regime,
+        runs=_by_plan(runs, plan.runs),
+        config=config,
+        missing=missing,
+        left_over=experiment.left_over(plan),
+        damaged=[*damaged, *bad],
+        costs=_costs(reports, regime, config),
+        baseline=compare.get("baseline"),
+        margin=float(compare.get("margin") or 0.2),
+        fail_above=compare.get("fail_above"),
+        command=train_command(experiment.folder / "config.yaml", experiment.results),
+        config_text=text,
+        cost_sentences=_sentences(reports, regime),
+    )
+
+
+def _ended(experiment: Experiment, planned: PlannedRun, images: bool, history: bool) -> RunRecord | None:
+    if not experiment.finished(planned.run_id):
+        failure = experiment.failure(planned.run_id)
+        return None if failure is None else _record(failure, planned, images=False, history=False)
+    run = experiment.run(planned.run_id, planned.science)
+    if images and not history:
+        run.verify(HISTORY)
+    return _record(run, planned, images, images and history)
+
+
+def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) -> RunRecord:
+    """A stored run under the labels of the plan: an alias in an older config is the same science."""
+    done = run.status == "done"
+    return RunRecord(
+        network=planned.network,
+        shortcut=planned.shortcut,
+        seed=planned.seed,
+        status=run.status,
+        test_accuracy=run.test_accuracy if done else None,
+        train_error=run.train_error,
+        correct=run.labels_correct() if images and done else None,
+        history=run.history() if history else (),
+        reason=run.reason,
+        run_id=run.run_id,
+        elapsed_seconds=run.elapsed_seconds,
+        environment=run.environment,
+        data_vouched=str(run.record.get("data_vouched", "")),
+        built_of=(planned.science.get("network"), planned.science.get("shortcut")),
+    )
+
+
+def _by_plan(runs: Sequence[RunRecord], planned: Sequence[PlannedRun]) -> list[RunRecord]:
+    """The runs grouped as tables show them: by network, then strategy, each in the plan's order."""
+    networks = list(dict.fromkeys(run.network for run in planned))
+    shortcuts = list(dict.fromkeys(run.shortcut for run in planned))
+    return sorted(runs, key=lambda run: (networks.index(run.network), shortcuts.index(run.shortcut)))
+
+
+def _config(path: Path, damaged: list[str]) -> tuple[dict[str, Any], str]:
+    """The stored config as plain data. Strategies in it are not looked up: a user's own may be gone by now.
+
+    One that cannot be read is named in ``damaged``; the runs are shown all the same, with the default margin.
+    """
+    from resnet_shortcuts.config import yaml_lines
+
+    try:
+        document = yaml_lines.load(path).data
+    except RscError as error:
+        damaged.append(str(error))
+        return {}, ""
+    return (document if isinstance(document, dict) else {}), path.read_text(encoding="utf-8")
+
+
+def _regime(science: Mapping[str, Any], config: Mapping[str, Any]) -> Regime:
+    data, recipe = dict(science.get("data") or {}), dict(science.get("recipe") or {})
+    told = config.get("data") or {}
+    return Regime(
+        source=str(told.get("source", "")),
+        train_images=data.get("train_size"),
+        test_images=data.get("test_size"),
+        epochs=recipe.get("epochs"),
+        iterations=recipe.get("iterations"),
+        batch_size=recipe.get("batch_size"),
+        precision=str(science.get("precision", "")),
+        augment=tuple(data.get("augment") or ()),
+        normalize=str(data.get("normalize", "")),
+        resolution=data.get("resolution"),
+        content=str(data.get("content", "")),
+        recipe=recipe,
+        data=data,
+    )
+
+
+def _reports(paths: Sequence[Path]) -> tuple[list[CostReport], list[str]]:
+    """The stored cost reports, newest first, and what is wrong with those that cannot be read."""
+    reports, damaged = [], []
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            reports.append(read_costs(path))
+        except IntegrityError:
+            damaged.append(f"cost report {path.name}")
+    return reports, damaged
+
+
+def _costs(reports: Sequence[CostReport], regime: Regime, config: Mapping[str, Any]) -> list[CostRecord]:
+    """One record a network and strategy, from the reports at the config's batch size; the newest report goes first.
+
+    Reports from other machines than the newest one's are not mixed in.
+    """
+    fitting = [one for one in reports if regime.batch_size in (None, one.request.batch_size)]
+    machine = _machine(fitting[0]) if fitting else ""
+    found: dict[tuple[str, str], CostRecord] = {}
+    for report in fitting:
+        if _machine(report) != machine:
+            continue
+        for record in _of_report(report, machine, regime, config):
+            found.setdefault((record.network, record.shortcut), record)
+    return list(found.values())
+
+
+def _sentences(reports: Sequence[CostReport], regime: Regime) -> list[str]:
+    """What the newest report at the config's batch size says in words."""
+    from resnet_shortcuts.cost.cost_sentences import sentences
+
+    fitting = [one for one in reports if regime.batch_size in (None, one.request.batch_size)]
+    return [*sentences(fitting[0]), *fitting[0].warnings] if fitting else []
+
+
+def _machine(report: CostReport) -> str:
+    facts = report.environment
+    threads = facts.get("threads")
+    parts = [facts.get("device"), f"{threads} thread{'s' if threads != 1 else ''}" if threads else None]
+    parts += [f"torch {facts['torch']}" if facts.get("torch") else None]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _of_report(report: CostReport, machine: str, regime: Regime, config: Mapping[str, Any]) -> list[CostRecord]:
+    from resnet_shortcuts.cost.cost_request import train_seconds
+
+    request = report.request
+    races = {race.network: race for race in report.races}
+    steps, evaluated = _work(regime, config)
+    found = []
+    for row in report.rows:
+        race = races.get(row.network)
+        seconds = None
+        if steps is not None:
+            batch = request.evaluation_batch_size or request.batch_size
+            seconds = train_seconds(row, steps=steps, evaluation_images=evaluated, evaluation_batch_size=batch)
+        found.append(
+            CostRecord(
+                network=row.network,
+                shortcut=row.shortcut,
+                hardware=machine,
+                precision=request.precision,
+                batch_size=request.batch_size,
+                parameters=row.parameters,
+                multiply_adds=row.multiply_adds,
+                saved_bytes=row.saved_bytes,
+                peak_memory_bytes=row.peak_memory_bytes,
+                step_ms=row.step_ms,
+                step_ms_interval=row.step_ms_interval,
+                step_ratio=row.ratio,
+                step_ratio_interval=row.ratio_interval,
+                ratio_baseline=race.baseline if race else "",
+                noise=race.noise if race else None,
+                train_seconds=seconds,
+            )
+        )
+    return found
+
+
+def _work(regime: Regime, config: Mapping[str, Any]) -> tuple[int | None, int]:
+    """Optimizer steps of one run, and images of all its evaluations; None where the regime does not say."""
+    if not regime.train_images or not regime.batch_size:
+        return None, 0
+    an_epoch = steps_per_epoch(regime.train_images, regime.batch_size)
+    steps = regime.iterations if regime.iterations is not None else round((regime.epochs or 0) * an_epoch)
+    evaluated = evaluated_images(
+        steps,
+        max(1, an_epoch),
+        int((config.get("run") or {}).get("evaluate_every") or 1),
+        test_images=regime.test_images or 0,
+        validation_images=int(regime.data.get("validation") or 0),
+    )
+    return steps, evaluated

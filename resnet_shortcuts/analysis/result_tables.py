@@ -1,0 +1,284 @@
+"""Tables of what a comparison says: verdicts, their details, strategy by network, claims, published figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from resnet_shortcuts.analysis.claims import Claim
+from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
+from resnet_shortcuts.analysis.published import Published
+from resnet_shortcuts.analysis.statistics import Paired
+from resnet_shortcuts.analysis.summary import mean_and_sd
+from resnet_shortcuts.analysis.table import NOTHING, Column, Table
+from resnet_shortcuts.analysis.verdicts import WANTED, Comparison, Failures, Verdicts, rule
+from resnet_shortcuts.words import counted
+
+VERDICT_COLUMNS = (
+    Column("network", "network", label=True),
+    Column("shortcut", "shortcut", label=True),
+    Column("verdict", "verdict"),
+    Column("seeds", "common, seeds", "count"),
+    Column("accuracy_mean", "accuracy, %", "percent"),
+    Column("letters", "letters"),
+    Column("difference", "difference, points", "points"),
+    Column("interval", "95 % interval, unadjusted, points", "interval"),
+    Column("p_holm", "p, Holm", "p"),
+    Column("p_equal_holm", "p equal, Holm", "p"),
+    Column("interval_90", "90 % interval, unadjusted, points", "interval"),
+    Column("sign_flip", "sign-flip p"),
+    Column("sign_flip_p", "sign-flip p", "p"),
+    Column("correlation", "seeds, correlate", "number"),
+    Column("images_interval", "95 % interval, new images, unadjusted, points", "interval"),
+    Column("detectable", "detectable, points", "percent"),
+    Column("detectable_range", "its range, points", "range"),
+    Column("seeds_for_0_1", "seeds for, 0.1", "count"),
+    Column("seeds_for_0_2", "seeds for, 0.2", "count"),
+    Column("seeds_for_0_5", "seeds for, 0.5", "count"),
+    Column("runs", "runs", "count"),
+    Column("failed", "failed", "count"),
+    Column("untrained", "untrained", "count"),
+    Column("fisher_p_holm", "failures, p, Holm", "p"),
+    Column("footnotes", "footnotes"),
+)
+ANSWER = ("network", "shortcut", "verdict", "difference", "interval", "p_holm", "seeds", "accuracy_mean", "letters")
+DETAIL = (
+    "network", "shortcut", "p_equal_holm", "interval_90", "sign_flip", "correlation", "images_interval", "detectable",
+    "detectable_range", "seeds_for_0_1", "seeds_for_0_2", "seeds_for_0_5", "fisher_p_holm",
+)  # fmt: skip
+DATA = tuple(column.key for column in VERDICT_COLUMNS if column.key != "sign_flip")
+
+
+def verdict_rows(verdicts: Verdicts, network: str | None = None) -> list[dict[str, Any]]:
+    """A row a network and strategy, the baseline's with its accuracy and letters alone; None for what is not known."""
+    keys = [key for key in verdicts.failures if network in (None, key[0])]
+    networks = in_order(key[0] for key in keys)
+    rows = []
+    for where, shortcut in sorted(keys, key=lambda key: networks.index(key[0])):
+        comparison = verdicts.find(where, shortcut)
+        row: dict[str, Any] = {
+            "network": where,
+            "shortcut": shortcut,
+            "verdict": "baseline",
+            "accuracy_mean": _mean(verdicts, where, shortcut),
+            "letters": verdicts.letters.get((where, shortcut)) or None,
+            "footnotes": [],
+            **_failure_fields(verdicts.failures[where, shortcut]),
+        }
+        if comparison is None:
+            words = verdicts.failures[where, shortcut].words()
+            row["verdict"] = f"baseline; {words}" if words else "baseline"
+        else:
+            row |= _comparison_fields(comparison)
+        rows.append(row)
+    return rows
+
+
+def _failure_fields(failures: Failures) -> dict[str, Any]:
+    return {"runs": failures.runs, "failed": failures.failed, "untrained": failures.untrained}
+
+
+def _mean(verdicts: Verdicts, network: str, shortcut: str) -> float | None:
+    runs = verdicts.cells.get((network, shortcut), ())
+    return mean_and_sd([run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None])[0]
+
+
+def _comparison_fields(one: Comparison) -> dict[str, Any]:
+    test = one.test
+    return {
+        "verdict": one.words(),
+        "seeds": one.n,
+        "difference": _known(test.mean),
+        "interval": _interval(test, test.low, test.high),
+        "interval_90": _interval(test, test.low90, test.high90),
+        "p_holm": _known(one.p_holm),
+        "p_equal_holm": _known(one.p_equal_holm),
+        "sign_flip": _flip_words(one),
+        "sign_flip_p": _known(one.flip.p),
+        "correlation": one.correlation,
+        "images_interval": None if one.images is None else (one.images.low, one.images.high),
+        "detectable": one.detectable,
+        "detectable_range": one.detectable_range,
+        **{f"seeds_for_{want:g}".replace(".", "_"): one.needed.get(want) for want in WANTED},
+        "fisher_p_holm": one.fisher_holm,
+        "footnotes": list(one.footnotes),
+    }
+
+
+def _interval(test: Paired, low: float, high: float) -> tuple[float, float] | None:
+    """The interval; None where there is none: under two seeds, or no spread to take one from."""
+    return None if math.isnan(low) or test.constant else (low, high)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _flip_words(one: Comparison) -> str:
+    if math.isnan(one.flip.p) or not one.n:
+        return NOTHING
+    about = "" if one.flip.exact else "~"
+    text = f"{about}{one.flip.p:.3f}" if one.flip.p >= 0.001 else "< 0.001"
+    return f"{text} (floor {one.flip.floor:.2g})" if one.flip_blind else text
+
+
+def verdict_table(verdicts: Verdicts) -> Table:
+    """Every field of every verdict, for CSV and JSON (kind 'verdicts')."""
+    keys = Table("verdicts", VERDICT_COLUMNS, verdict_rows(verdicts)).only(DATA)
+    return Table("verdicts", keys.columns, keys.rows, _title(verdicts, None), [_rule(verdicts)])
+
+
+def joined_table(verdicts: Verdicts, compared: Table) -> Table:
+    """The compare table with the verdict's fields beside each row, and baseline and margin: the one table of a CSV.
+
+    The compare table's columns come first and unchanged; footnotes are one text.
+    """
+    judged = verdict_table(verdicts)
+    have = {column.key for column in compared.columns}
+    added = [column for column in judged.columns if column.key not in have]
+    about = {"baseline": verdicts.baseline, "margin": verdicts.margin}
+    by_key = {(row["network"], row["shortcut"]): row for row in judged.rows}
+    rows = []
+    for row in compared.rows:
+        verdict = by_key[row["network"], row["shortcut"]]
+        said = {column.key: verdict.get(column.key) for column in added}
+        rows.append({**row, **said, "footnotes": "; ".join(verdict["footnotes"]) or None, **about})
+    columns = [*compared.columns, *added, Column("baseline", "baseline"), Column("margin", "margin, points", "percent")]
+    return Table(compared.kind, columns, rows, compared.title, compared.notes)
+
+
+def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
+    """The verdicts on one network, for people: verdict, difference with interval, p, letters; footnotes below.
+
+    ``explain`` adds the rule and how to read the table.
+    """
+    rows, notes = _numbered(verdict_rows(verdicts, network))
+    table = Table("verdicts", VERDICT_COLUMNS, rows).only([key for key in ANSWER if key != "network"])
+    letters = "Rows that share a letter are not shown to differ (all pairs, paired t, Holm, a family of its own)."
+    means = "Accuracy: last epoch, mean over finished runs"
+    untrained = sum(row["untrained"] for row in rows)
+    means += f", the {untrained} untrained included." if untrained else "."
+    told = [_rule(verdicts), letters, means] if explain else []
+    return Table(table.kind, table.columns, rows, _title(verdicts, network), [*told, *notes])
+
+
+def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
+    """What stands beside the verdicts on one network: other tests, intervals for new images, what could be seen."""
+    rows = [row for row in verdict_rows(verdicts, network) if not row["verdict"].startswith("baseline")]
+    keys = [key for key in DETAIL if key != "network" and any(row.get(key) is not None for row in rows)]
+    table = Table("verdicts", VERDICT_COLUMNS, rows).only(keys)
+    notes = [
+        "90 % interval: what 'equal within the margin' rests on, paired t. It lies inside "
+        f"±{counted(verdicts.margin, 'point')} where both one-sided tests pass at 5 % before Holm; the verdict asks it "
+        "after Holm (p equal).",
+        "Sign-flip p: exact to 14 seeds, then (~) 100,000 seeded flips; 'floor' where so few seeds cannot give a p "
+        "under the threshold. New images: two-way crossed random effects (seed x image), unadjusted, 95 %; it does not "
+        "change the verdict.",
+        "Detectable: the difference that this many seeds show with 80 % power at Holm's first step, from the observed "
+        "sd of the paired differences; its range is what that sd's own 95 % interval implies. Seeds for: what a "
+        "difference of 0.1, 0.2, 0.5 points takes.",
+    ]
+    return Table(
+        table.kind, table.columns, rows, f"Beside the verdicts: {_title(verdicts, network)}", notes if explain else []
+    )
+
+
+def network_table(verdicts: Verdicts) -> Table:
+    """Strategy by network: difference to the baseline in points and the verdict; for two networks and more."""
+    networks = in_order(key[0] for key in verdicts.failures)
+    columns = [Column("shortcut", "shortcut", label=True)]
+    columns += [Column(name, f"{pretty_network(name)}, points") for name in networks]
+    rows = []
+    for shortcut in in_order(key[1] for key in verdicts.failures):
+        row: dict[str, Any] = {"shortcut": shortcut}
+        for name in networks:
+            row[name] = _cell(verdicts, name, shortcut)
+        rows.append(row)
+    title = f"Difference to {verdicts.baseline} by network: {verdicts.record.regime.sentence()}"
+    return Table("networks", columns, rows, title, [])
+
+
+def _cell(verdicts: Verdicts, network: str, shortcut: str) -> str | None:
+    if shortcut == verdicts.baseline:
+        mean = _mean(verdicts, network, shortcut)
+        return None if mean is None else f"baseline ({mean:.2f} %)"
+    comparison = verdicts.find(network, shortcut)
+    if comparison is None:
+        return None
+    points = Column("", "", "points").text(_known(comparison.test.mean))
+    return f"{points} {comparison.words()}" if comparison.n else comparison.words()
+
+
+def claims_table(claims: Sequence[Claim]) -> Table:
+    """The ten claims, judged."""
+    columns = [
+        Column("number", "claim", "count", label=True),
+        Column("text", "what is claimed"),
+        Column("verdict", "verdict"),
+        Column("figure", "figure"),
+        Column("interval", "95 % interval, unadjusted"),
+        Column("source", "where it comes from"),
+    ]
+    rows = [{**vars(claim), "interval": claim.interval or None} for claim in claims]
+    return Table("claims", columns, rows, "The claims of the question, judged", [], prose=True)
+
+
+def published_table(found: Sequence[Published]) -> Table:
+    """Published test errors for the networks and strategies here with ours beside them, or the reason why not."""
+    columns = [
+        Column("network", "network", label=True),
+        Column("shortcut", "shortcut", label=True),
+        Column("figure", "published error, %"),
+        Column("ours", "our error, %"),
+        Column("protocol", "protocol"),
+        Column("source", "source"),
+        Column("reason", "why it is not shown"),
+    ]
+    fitting = [
+        {**vars(one), "network": pretty_network(one.network), "ours": one.ours, "reason": None}
+        for one in found
+        if one.figure
+    ]
+    rows = fitting + [_refused(ones) for ones in _unfit(found)]
+    return Table("published", columns, rows, "Published figures", [], prose=True)
+
+
+def _unfit(found: Sequence[Published]) -> list[list[Published]]:
+    """Figures that do not fit, those of one source and protocol with one reason together."""
+    groups: dict[tuple[str, str, str], list[Published]] = {}
+    for one in found:
+        if not one.figure:
+            groups.setdefault((one.source, one.protocol, one.reason), []).append(one)
+    return list(groups.values())
+
+
+def _refused(ones: Sequence[Published]) -> dict[str, Any]:
+    """One row for figures of one source that do not fit for one reason."""
+    networks = ", ".join(in_order(pretty_network(one.network) for one in ones))
+    shortcuts = ", ".join(in_order(one.shortcut for one in ones))
+    first = ones[0]
+    return {
+        "network": networks, "shortcut": shortcuts, "figure": None, "protocol": first.protocol, "source": first.source,
+        "reason": first.reason,
+    }  # fmt: skip
+
+
+def _title(verdicts: Verdicts, network: str | None) -> str:
+    names = [network] if network else in_order(key[0] for key in verdicts.failures)
+    return verdicts.record.regime.sentence(", ".join(pretty_network(name) for name in names))
+
+
+def _rule(verdicts: Verdicts) -> str:
+    return rule(verdicts.baseline, verdicts.margin, verdicts.family)
+
+
+def _numbered(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows whose verdicts carry the numbers of their footnotes, and the footnotes."""
+    numbers: dict[str, int] = {}
+    marked = []
+    for row in rows:
+        marks = [numbers.setdefault(note, len(numbers) + 1) for note in row["footnotes"]]
+        text = row["verdict"] + "".join(f" [{mark}]" for mark in marks)
+        marked.append({**row, "verdict": text})
+    return marked, [f"[{number}] {note}." for note, number in numbers.items()]

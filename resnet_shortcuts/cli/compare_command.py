@@ -1,0 +1,142 @@
+"""``rsc compare`` and ``rsc report``: read stored runs and show what they say. Never train."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resnet_shortcuts import garbage_collector
+from resnet_shortcuts.cli.app import app
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Output, Results
+from resnet_shortcuts.cli.output import chosen_format, deliver, say
+from resnet_shortcuts.errors import Exit, UsageError
+from resnet_shortcuts.words import counted
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.analysis.claims import Claim
+    from resnet_shortcuts.analysis.verdicts import Verdicts
+    from resnet_shortcuts.experiments.store import Experiment
+
+Experiments = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME|DIR]...", help="Experiments; without any, the newest.")
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(help="Points of accuracy that count as equal.", show_default="config, else 0.2", min=1e-6, max=100),
+]
+
+
+@app.command()
+@garbage_collector.at_rest()
+def compare(
+    experiments: Experiments = None,
+    baseline: Baseline = None,
+    margin: Margin = None,
+    claims: Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims too.")] = False,
+    format_: Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")] = None,
+    output: Output = None,
+    results: Results = DEFAULT_RESULTS,
+    debug: Debug = False,
+) -> int:
+    """Compare strategies: accuracy over seeds, which differences are real, and what each strategy costs."""
+    from resnet_shortcuts.analysis.render import EXTENSIONS, FORMATS
+    from resnet_shortcuts.cli.terminal_tables import comparison_as
+
+    chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    if claims and chosen == "csv":
+        known = ", ".join(name for name in FORMATS if name != "csv")
+        raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
+    verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
+    said = judge_claims_of(verdicts) if claims else []
+    deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=said), output)
+    return _damage(verdicts)
+
+
+@app.command()
+def report(
+    experiments: Experiments = None,
+    baseline: Baseline = None,
+    margin: Margin = None,
+    output: Output = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    results: Results = DEFAULT_RESULTS,
+    debug: Debug = False,
+) -> int:
+    """Write one self-contained HTML file, and every figure as SVG, PNG and PDF beside it."""
+    from resnet_shortcuts.analysis.figures import figure_files, figures
+    from resnet_shortcuts.analysis.published import published
+    from resnet_shortcuts.analysis.report import report_html
+    from resnet_shortcuts.durable import write_file
+
+    chosen_format(None, output, {".html": "html", ".htm": "html"}, "html")
+    found = find_experiments(results, experiments or [])
+    verdicts, notes = judged(found, baseline, margin)
+    target = output or found[0].folder / "report.html"
+    drawings = figures(verdicts)
+    text = report_html(
+        verdicts,
+        notes=notes,
+        claims=judge_claims_of(verdicts),
+        publications=published(verdicts.record),
+        drawings=drawings,
+        command=" ".join(["rsc report", *(experiments or [found[0].name])]),
+    )
+    write_file(target, text.encode())
+    folder = target.parent / f"{target.stem}-figures"
+    for name, content in figure_files(drawings):
+        write_file(folder / name, content)
+    say(f"wrote {target} and {counted(len(drawings), 'figure')} in {folder}")
+    if open_:
+        import webbrowser
+
+        if not webbrowser.open(target.absolute().as_uri()):
+            say(f"no browser could be opened: open {target} yourself")
+    return _damage(verdicts)
+
+
+def judged(
+    found: "list[Experiment]", baseline: str | None, margin: float | None, *, history: bool = True
+) -> "tuple[Verdicts, list[str]]":
+    """The verdicts on one or more experiments, and the notes that must be shown with them.
+
+    ``history``: whether curves will be drawn, epoch by epoch.
+    """
+    from resnet_shortcuts.analysis.merge import merge
+    from resnet_shortcuts.analysis.reading import read_experiment
+    from resnet_shortcuts.analysis.verdicts import judge
+
+    record, notes = merge([read_experiment(experiment, history=history) for experiment in found], baseline, margin)
+    if not record.runs and not record.damaged:
+        raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
+    return judge(record, baseline, margin), notes
+
+
+def judge_claims_of(verdicts: "Verdicts") -> "list[Claim]":
+    """The question's claims, judged from runs, costs and what ``rsc verify`` measures (measured once, then kept)."""
+    from resnet_shortcuts.analysis.claims import CLAIMED, judge_claims
+    from resnet_shortcuts.experiments.measured_properties import measured_properties
+
+    return judge_claims(verdicts.record, measured_properties(CLAIMED, say), verdicts.margin)
+
+
+def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
+    """The experiments of these names or folders; the newest without any. Raises UsageError with the nearest name."""
+    from resnet_shortcuts.experiments.store import Experiment
+
+    if not names:
+        return [Experiment.newest(results)]
+    found = []
+    for name in names:
+        folder = Path(name)
+        if (folder / "plan.json").exists():
+            found.append(Experiment.open(folder.resolve().parent, folder.resolve().name))
+        else:
+            found.append(Experiment.open(results, name))
+    return found
+
+
+def _damage(verdicts: "Verdicts") -> int:
+    for problem in verdicts.record.damaged:
+        print(f"error: {problem}", file=sys.stderr)
+    return Exit.INTEGRITY if verdicts.record.damaged else Exit.OK

@@ -1,0 +1,183 @@
+"""``rsc cost``: what strategies cost. Counts are exact; ``--measure`` adds memory and time, strategies interleaved."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resnet_shortcuts.cli.app import app
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Output, Override, Results
+from resnet_shortcuts.cli.output import chosen_format, deliver, say
+from resnet_shortcuts.cli.progress import StageProgress
+from resnet_shortcuts.cli.terminal_tables import tables_as
+from resnet_shortcuts.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
+
+_OF_NETWORK = ("shortcut", "input_shape", "classes", "batch_size", "precision", "baseline")
+_OF_CONFIG = ("overrides", "results", "data_root")
+PRECISE, USUAL = 0.01, 0.02
+SECONDS = 120.0
+
+
+@app.command()
+def cost(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Networks, strategies and settings of a config.")
+    ] = None,
+    network: Annotated[list[str] | None, typer.Option("--network", help="A network by name. Repeatable.")] = None,
+    shortcut: Annotated[
+        list[str] | None, typer.Option("--shortcut", help="Without it, all strategies. Repeatable.")
+    ] = None,
+    input_shape: Annotated[str, typer.Option("--input", help="CHANNELSxHEIGHTxWIDTH of an image.")] = "3x32x32",
+    classes: Annotated[int, typer.Option("--classes", min=2, help="Classes of the last layer.")] = 10,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 128,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure memory and time too; let nothing else run.")
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=1, max=86_400, help="Budget of --measure [default: 120]")
+    ] = None,
+    precise: Annotated[
+        bool, typer.Option("--precise", help="Until every ratio is known within 1 % rather than 2 %.")
+    ] = False,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda or cuda:N [default: auto]")] = None,
+    precision: Annotated[str | None, typer.Option("--precision", help="fp32 or bf16 [default: auto]")] = None,
+    baseline: Annotated[str, typer.Option("--baseline", help="Strategy that ratios refer to.")] = "A",
+    overrides: Override = None,
+    format_: Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")] = None,
+    output: Output = None,
+    results: Results = DEFAULT_RESULTS,
+    data_root: DataRoot = None,
+    debug: Debug = False,
+) -> int:
+    """Show parameters, multiply-adds and saved bytes; with --measure also memory by part, peak memory and time."""
+    from resnet_shortcuts.analysis.render import EXTENSIONS
+    from resnet_shortcuts.cost.cost_launch import run_cost_pass
+    from resnet_shortcuts.experiments import processes
+
+    chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    if (config is None) == (not network):
+        raise UsageError(
+            "--config and --network: exactly one is needed", "rsc cost", "name what to measure by one of them"
+        )
+    _refuse_unused(context, _OF_NETWORK if config is not None else _OF_CONFIG, config is not None)
+    if not measure and (seconds is not None or precise):
+        raise UsageError("--seconds and --precise go with --measure", "rsc cost", "add --measure or leave them out")
+    changes = {
+        "target": PRECISE if precise else USUAL,
+        "passes": ("counts", "memory", "time") if measure else ("counts",),
+    }
+    if measure:
+        changes["seconds"] = seconds or SECONDS
+    if config is not None:
+        report = _of_config(config, overrides or [], results, data_root, device, changes)
+    else:
+        request = _request(
+            network or [], shortcut, input_shape, classes, batch_size, device, precision, baseline, changes
+        )
+        report = run_cost_pass(request, StageProgress(), processes.environment(request.threads))
+    _show(report, chosen, output)
+    return _failures(report) if config is not None or shortcut else Exit.OK
+
+
+def _of_config(
+    path: Path, overrides: list[str], results: Path, data_root: Path | None, device: str | None, changes: dict[str, Any]
+) -> "CostReport":
+    """The costs of a config's networks and strategies; a measured report is kept with its experiment."""
+    from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
+    from resnet_shortcuts.cost.cost_launch import run_cost_pass
+    from resnet_shortcuts.experiments import processes
+    from resnet_shortcuts.experiments.store import Experiment
+    from resnet_shortcuts.experiments.study import cost_request, measure_costs, open_study
+
+    loaded, document = read_config(path, [*overrides, *([f"run.device={device}"] if device else [])])
+    check_results_folder(results, loaded.name)
+    with document.telling_lines():
+        study = open_study(loaded, data_root, StageProgress())
+    request = cost_request(study, **changes)
+    if "time" not in changes["passes"]:
+        return run_cost_pass(request, StageProgress(), processes.environment(request.threads))
+    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress())
+
+
+def _request(
+    networks: list[str],
+    shortcuts: list[str] | None,
+    input_shape: str,
+    classes: int,
+    batch_size: int,
+    device: str | None,
+    precision: str | None,
+    baseline: str,
+    changes: dict[str, Any],
+) -> "CostRequest":
+    from pydantic import ValidationError
+
+    from resnet_shortcuts import machine
+    from resnet_shortcuts.cost.cost_request import CostRequest
+    from resnet_shortcuts.models.network_config import NetworkSpec
+    from resnet_shortcuts.shortcuts.catalogue import find, strategies
+
+    shape = re.fullmatch(r"(\d{1,4})x(\d{1,4})x(\d{1,4})", input_shape)
+    if shape is None or "0" in shape.groups():
+        raise UsageError(f"'{input_shape}' is no input", "--input", "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32")
+    specs = []
+    for name in dict.fromkeys(networks):
+        try:
+            specs.append(NetworkSpec.model_validate(name))
+        except ValidationError as error:
+            raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "--network") from None
+    chosen = [find(name) for name in dict.fromkeys(shortcuts)] if shortcuts else list(strategies())
+    if "time" in changes["passes"] and find(baseline) not in chosen:
+        chosen.insert(0, find(baseline))  # ratios to it are asked for
+    resolved = machine.resolve_device(device or "auto")
+    if precision not in {None, "auto", "fp32", "bf16"}:
+        raise UsageError(f"'{precision}' is no precision", "--precision", "use auto, fp32 or bf16")
+    request = CostRequest(
+        networks={spec.label: spec.model_dump(mode="json", exclude_none=True) for spec in specs},
+        shortcuts={strategy.name: strategy.reference() for strategy in chosen},
+        identities={strategy.name: strategy.identity() for strategy in chosen},
+        baseline=find(baseline).name,
+        input_shape=(int(shape[1]), int(shape[2]), int(shape[3])),
+        num_classes=classes,
+        batch_size=batch_size,
+        precision=machine.resolve_precision(precision or "auto", resolved),
+        device=resolved,
+    )
+    return CostRequest.model_validate({**request.model_dump(), **changes})
+
+
+def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bool) -> None:
+    """An option that would change nothing is an error: whoever gave it would read other figures than they asked for."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            flag = "--" + {"input_shape": "input", "overrides": "set"}.get(name, name).replace("_", "-")
+            todo = "the config says it: use --set" if with_config else "it goes with --config"
+            raise UsageError(f"{flag} does nothing here", "rsc cost", todo)
+
+
+def _failures(report: "CostReport") -> int:
+    """Of strategies that were asked for by name, those that cannot serve are errors, not notes."""
+    failed = [row for row in report.rows if row.error]
+    for row in failed:
+        say(f"error: {row.network}: {row.error}")
+    return Exit.RUN_FAILED if failed else Exit.OK
+
+
+def _show(report: "CostReport", chosen: str, output: Path | None) -> None:
+    from resnet_shortcuts.analysis.cost_table import cost_csv, cost_json, cost_tables
+
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    if chosen == "json":
+        deliver(cost_json(report), output)
+    elif chosen == "csv":
+        deliver(cost_csv(report), output)
+    else:
+        deliver(tables_as(cost_tables(report), chosen, to_screen=output is None), output)

@@ -1,0 +1,80 @@
+"""``rsc plan``: validates a config and shows what would run. Trains nothing."""
+
+from typing import Annotated, Any
+
+import typer
+
+from resnet_shortcuts.cli.app import app
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Output, Override, Results
+from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, as_text, chosen_format, deliver, say
+from resnet_shortcuts.cli.progress import duration
+from resnet_shortcuts.words import counted, side_by_side
+
+
+@app.command()
+def plan(
+    config: Config,
+    overrides: Override = None,
+    results: Results = DEFAULT_RESULTS,
+    data_root: DataRoot = None,
+    format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    output: Output = None,
+    debug: Debug = False,
+) -> None:
+    """Validate a config and show what would run: runs done and to do, parameters, multiply-adds, estimated time."""
+    from resnet_shortcuts.config.experiment_config import read_config
+    from resnet_shortcuts.experiments.estimate import START_SECONDS, estimate
+    from resnet_shortcuts.experiments.store import Experiment
+    from resnet_shortcuts.experiments.study import network_counts, open_study
+
+    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
+    loaded, document = read_config(config, overrides or [])
+    with document.telling_lines():
+        study = open_study(loaded, data_root, lambda *_: None)
+    if study.warning:
+        say(f"warning: {study.warning}")
+    experiment = Experiment(results, study.config.name)
+    with document.telling_lines():
+        rows = network_counts(study)
+    for row in rows:
+        runs = [run for run in study.plan.runs if (run.network, run.shortcut) == (row["network"], row["shortcut"])]
+        done = sum(experiment.intact(run.run_id) for run in runs)
+        row |= {"runs_done": done, "runs_to_do": len(runs) - done}
+    estimates = estimate(study, rows)
+    total = START_SECONDS + sum(row["seconds"] or 0.0 for row in rows) if estimates.source else 0.0
+    facts = {
+        "name": study.config.name,
+        "device": study.device,
+        "precision": study.precision,
+        "train_images": study.train_images,
+        "test_images": study.test_images,
+        "steps_a_run": study.steps,
+        "jobs": estimates.jobs,
+        "estimated_seconds": total,
+        "estimated_from": estimates.source,
+    }
+    if chosen == "json":
+        deliver(as_json("plan", rows, **facts), output)
+        return
+    say(
+        f"{study.config.name}: {study.train_images:,} training and {study.test_images:,} test images, "
+        f"{counted(study.steps, 'step')} a run, {study.precision} on {study.device}, {side_by_side(estimates.jobs)}"
+    )
+    deliver(_table(rows, to_screen=output is None), output)
+    to_do = sum(row["runs_to_do"] for row in rows)
+    left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
+    say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")
+
+
+def _table(rows: list[dict[str, Any]], *, to_screen: bool) -> str:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("network", "shortcut"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("parameters", "multiply-adds", "runs done", "to do"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        counts = (row["parameters"], row["multiply_adds"], row["runs_done"], row["runs_to_do"])
+        table.add_row(row["network"], row["shortcut"], *(f"{count:,}" for count in counts))
+    return as_text(table, to_screen=to_screen)

@@ -1,0 +1,87 @@
+"""``rsc runs``: every run of an experiment and what became of it; ``--prune`` removes what is not finished."""
+
+import sys
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+
+from resnet_shortcuts import garbage_collector
+from resnet_shortcuts.cli.app import app
+from resnet_shortcuts.cli.compare_command import find_experiments
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Output, Results
+from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, chosen_format, deliver, say
+from resnet_shortcuts.errors import Exit, UsageError
+from resnet_shortcuts.words import counted
+
+
+@app.command()
+@garbage_collector.at_rest()
+def runs(
+    experiment: Annotated[str | None, typer.Argument(metavar="[NAME|DIR]", help="Without it, the newest.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what is neither finished nor running, after asking.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
+    output: Output = None,
+    results: Results = DEFAULT_RESULTS,
+    debug: Debug = False,
+) -> int:
+    """List the runs of an experiment: done, running, interrupted, diverged, failed, damaged, planned, left over."""
+    from resnet_shortcuts.experiments.run_states import list_runs
+
+    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
+    if yes and not prune:
+        raise UsageError("--yes goes with --prune", "rsc runs", "leave it out, or add --prune")
+    if output is not None and prune:
+        raise UsageError("--prune and -o exclude each other", "rsc runs", "prune first, then write the list")
+    found = find_experiments(results, [experiment] if experiment else [])[0]
+    if prune:
+        return _prune(found, yes)
+    rows = [vars(state) for state in list_runs(found)]
+    deliver(as_json("runs", rows, name=found.name) if chosen == "json" else _table(rows), output)
+    return Exit.INTEGRITY if any(row["state"] == "damaged" for row in rows) else Exit.OK
+
+
+def _prune(experiment: Any, yes: bool) -> int:
+    from resnet_shortcuts.experiments.run_states import prunable, prune
+
+    folders = prunable(experiment)
+    if not folders:
+        say(f"{experiment.name}: nothing to remove")
+        return Exit.OK
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("--prune asks before it removes", "no terminal to ask on", "add --yes")
+        for folder in folders:
+            say(str(folder))
+        if not typer.confirm(f"Remove {counted(len(folders), 'unfinished run')}?", err=True):
+            say("nothing was removed")
+            return Exit.OK
+    removed = prune(experiment)
+    say(f"removed {counted(len(removed), 'unfinished run')} of {experiment.name}; finished ones were not touched")
+    return Exit.OK
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    heading = ("run", "network", "shortcut", "seed", "state", "accuracy, %", "reason")
+    cells = [
+        (
+            row["run_id"],
+            row["network"],
+            row["shortcut"],
+            "" if row["seed"] is None else str(row["seed"]),
+            row["state"],
+            "" if row["test_accuracy"] is None else f"{row['test_accuracy']:.2f}",
+            row["reason"],
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[index]) for line in (heading, *cells)) for index in range(len(heading))]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in (heading, *cells)
+    ]
+    counts = Counter(row["state"] for row in rows)
+    ending = ", ".join(f"{number} {state}" for state, number in counts.items())
+    return "\n".join([*(line.rstrip() for line in lines), "", f"{counted(len(rows), 'run')}: {ending}"])

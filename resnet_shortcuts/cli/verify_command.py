@@ -1,0 +1,82 @@
+"""``rsc verify``: measures what strategies do and holds it against what the catalogue declares."""
+
+from typing import Annotated, Any
+
+import typer
+
+from resnet_shortcuts.cli.app import app
+from resnet_shortcuts.cli.options import Debug, Output
+from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, chosen_format, deliver, say
+from resnet_shortcuts.errors import Exit, UsageError
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Strategies, by name or alias.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every registered strategy.")] = False,
+    depths: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--gradients", metavar="DEPTH", help="Gradient norms in a CIFAR ResNet of this depth too. Repeatable."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(min=1, help="Repeat from so many seeds; gradients at initialisation alone."),
+    ] = 1,
+    format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    output: Output = None,
+    debug: Debug = False,
+) -> int:
+    """Measure linearity, rank, coverage, gradients and information; exit 1 where a declaration is broken."""
+    from resnet_shortcuts.shortcuts.catalogue import find, strategies
+
+    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
+    if bool(names) == all_:
+        raise UsageError("names and --all: exactly one is needed", "rsc verify", "name strategies, or say --all")
+    asked = [find(name) for name in names or []] or list(strategies())
+    from resnet_shortcuts.properties import network_checks as engine
+
+    rows: list[dict[str, Any]] = []
+    if seeds > 1:
+        rows += engine.verify_over_seeds([strategy.name for strategy in asked], seeds, depths or (), say)
+    else:
+        for number, strategy in enumerate(asked, start=1):
+            say(f"{number} of {len(asked)}: {strategy.name}")
+            rows += engine.verify([strategy], depths=depths or ())
+    broken = [row for row in rows if row["ok"] is False]
+    deliver(as_json("verify", rows) if chosen == "json" else _table(rows), output)
+    for row in broken:
+        say(
+            f"error: {row['strategy']}: {row['property']} on {row['on']}: measured {_text(row['measured'])}, "
+            f"declared {_text(row['declared'])}: one of the two is wrong"
+        )
+    properties = "1 property" if len(rows) == 1 else f"{len(rows)} properties"
+    say(f"{properties} measured, {sum(row['ok'] is True for row in rows)} as declared, {len(broken)} broken")
+    return Exit.RUN_FAILED if broken else Exit.OK
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        shown = ", ".join(_text(item) for item in value[:5])
+        return f"{shown}, ... ({len(value)})" if len(value) > 5 else shown or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    keys = ["strategy", "property", "on", *(["seed"] if "seed" in rows[0] else []), "measured", "declared"]
+    heading = (*keys, "as declared")
+    marks = {True: "yes", False: "NO", None: ""}
+    cells = [(*(_text(row[key]) for key in keys), marks[row["ok"]]) for row in rows]
+    widths = [max(len(line[index]) for line in (heading, *cells)) for index in range(len(heading))]
+    lines = (
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in (heading, *cells)
+    )
+    notes = dict.fromkeys(row["note"] for row in rows if row["note"])
+    return "\n".join([*(line.rstrip() for line in lines), *(["", *notes] if notes else [])])

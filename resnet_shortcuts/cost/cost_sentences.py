@@ -1,0 +1,145 @@
+"""What a cost report says, in words that claim nothing below the noise; imports no torch."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from resnet_shortcuts.cost.cost_request import CostReport, CostRow, Memory, Race
+from resnet_shortcuts.words import counted
+
+
+def sentences(report: CostReport) -> list[str]:
+    """A sentence for each network: who costs more or less time and memory than the baseline, and who does not.
+
+    'projection-all costs 10 % (8 to 12) more time and 23 % more memory than A; the others are within the noise of 1 %.'
+    A time counts as different when the 95 % interval of its ratio excludes 1 and its ratio lies outside the A/A noise.
+    Memory is what autograd saves for backward, a count without uncertainty; a difference under half a percent is none.
+    """
+    races = {race.network: race for race in report.races}
+    networks = dict.fromkeys(row.network for row in report.rows)
+    found = [_sentence(network, report, races.get(network)) for network in networks]
+    return [sentence for sentence in found if sentence is not None]
+
+
+def how_measured(report: CostReport) -> list[str]:
+    """A sentence for each network that was timed: rounds, why measuring stopped, the A/A noise, and on what."""
+    request, facts = report.request, report.environment
+    threads = counted(request.threads, "thread")
+    where = [facts.get("device"), threads if request.device_type == "cpu" else None, request.precision]
+    where += [f"batch {request.batch_size}", f"torch {facts['torch']}" if facts.get("torch") else None]
+    reasons = {
+        "precision": f"every ratio is known within {request.target * 100:g} %",
+        "rounds": "that was the most rounds allowed",
+        "budget": f"the budget of {request.seconds:g} s was spent",
+    }
+    told = []
+    for race in report.races:
+        steps, rounds = counted(race.steps_per_turn, "step"), counted(race.rounds, "round")
+        noise = "too few for an interval of the A/A control"
+        if race.noise is not None:
+            noise = f"the ratio of {race.baseline} to itself is 1 within {race.noise * 100:.1f} %"
+        place = ", ".join(str(part) for part in where if part)
+        told.append(f"{race.network}: {rounds} of {steps} a strategy, then {reasons[race.stopped]}; {noise}; {place}.")
+    return told
+
+
+def cost_rows(report: CostReport) -> list[dict[str, Any]]:
+    """The report's rows as flat JSON-able mappings, each network's A/A control last: ``shortcut`` is 'A (again)'.
+
+    Keys are those of `CostRow`, with ``memory`` spread to ``memory_parameters`` and so on, and ``control`` (bool).
+    """
+    rows: list[dict[str, Any]] = []
+    races = {race.network: race for race in report.races}
+    for network in dict.fromkeys(row.network for row in report.rows):
+        rows += [_flat(row) for row in report.rows if row.network == network]
+        race = races.get(network)
+        if race is not None:
+            again = CostRow(
+                network=network,
+                shortcut=f"{race.baseline} (again)",
+                ratio=race.control_ratio,
+                ratio_interval=race.control_interval,
+            )
+            rows.append({**_flat(again), "control": True})
+    return rows
+
+
+def _flat(row: CostRow) -> dict[str, Any]:
+    values = row.model_dump(mode="json")
+    parts = values.pop("memory") or dict.fromkeys(Memory.model_fields)
+    return {**values, **{f"memory_{part}": count for part, count in parts.items()}, "control": False}
+
+
+def _sentence(network: str, report: CostReport, race: Race | None) -> str | None:
+    baseline_name = race.baseline if race is not None else report.request.baseline_label
+    baseline = report.row(network, baseline_name)
+    rivals = [row for row in report.rows if row.network == network and row.shortcut != baseline_name and not row.error]
+    if baseline is None or not rivals:
+        return None
+    claims: list[str] = []
+    silent: list[str] = []
+    open_: list[str] = []
+    for row in rivals:
+        parts = [part for part in (_time(row, race), _memory(row, baseline)) if part]
+        unsettled = _unsettled(row, race)
+        if unsettled:
+            open_.append(f"{row.shortcut} ({unsettled})")
+        if parts:
+            claims.append(f"{row.shortcut} costs {' and '.join(parts)}")
+        elif not unsettled:
+            silent.append(row.shortcut)
+    words = [f"{claim} than {baseline_name}" if place == 0 else claim for place, claim in enumerate(claims)]
+    if silent:
+        words.append(_others(silent, bool(claims), baseline_name, race))
+    if open_:
+        words.append(f"time not settled: {', '.join(open_)}")
+    return f"{network}: {'; '.join(words)}."
+
+
+def _time(row: CostRow, race: Race | None) -> str | None:
+    """'10 % (8 to 12) more time', or None where the difference is not beyond doubt and noise."""
+    if row.ratio is None or row.ratio_interval is None or race is None or race.noise is None:
+        return None
+    low, high = row.ratio_interval
+    if low <= 1 <= high or abs(row.ratio - 1) <= race.noise:
+        return None
+    more = row.ratio > 1
+    ends = [abs(end - 1) * 100 for end in (row.ratio_interval if more else (high, low))]
+    digits = 0 if ends[1] - ends[0] >= 2 else 1
+    middle, first, last = (f"{value:.{digits}f}" for value in (abs(row.ratio - 1) * 100, *ends))
+    return f"{middle} % ({first} to {last}) {'more' if more else 'less'} time"
+
+
+def _unsettled(row: CostRow, race: Race | None) -> str | None:
+    """'−1 to +12 %' where time is neither claimed nor near: its middle is beyond the noise, or an end twice as far."""
+    if _time(row, race) or row.ratio is None or row.ratio_interval is None or race is None or race.noise is None:
+        return None
+    farthest = max(abs(end - 1) for end in row.ratio_interval)
+    if abs(row.ratio - 1) <= race.noise and farthest <= 2 * race.noise + 1e-9:
+        return None
+    low, high = (f"{100 * (end - 1):+.0f}".replace("-", "−") for end in row.ratio_interval)
+    return f"{low} to {high} %"
+
+
+def _memory(row: CostRow, baseline: CostRow) -> str | None:
+    if not row.saved_bytes or not baseline.saved_bytes:
+        return None
+    change = row.saved_bytes / baseline.saved_bytes - 1
+    if abs(change) < 0.005:
+        return None
+    return f"{abs(change) * 100:.0f} % {'more' if change > 0 else 'less'} memory"
+
+
+def _others(silent: Sequence[str], some_claimed: bool, baseline: str, race: Race | None) -> str:
+    who = "the others" if some_claimed and len(silent) > 1 else _listed(silent)
+    verb = "is" if who == silent[0] else "are"
+    if race is None or race.noise is None:
+        why = "not timed" if race is None else f"too few rounds ({race.rounds}) to tell"
+        return f"{who} {'keeps' if verb == 'is' else 'keep'} as much memory as {baseline}, time: {why}"
+    noise = race.noise * 100
+    return f"{who} {verb} within the noise of {math.ceil(noise - 1e-9) if noise >= 1 else f'{max(noise, 0.1):.1f}'} %"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

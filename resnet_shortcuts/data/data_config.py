@@ -1,0 +1,105 @@
+"""The ``data`` section of a config. No torch, no NumPy: read by commands that must start at once."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from resnet_shortcuts.suggestions import did_you_mean
+
+SOURCES: dict[str, str] = {
+    "digits": "scikit-learn's 8x8 handwritten digits, embedded: 1,000 to train on, 797 to test on, 10 classes, grey",
+    "image-folder": "your own: train/CLASS/*.jpg and test/CLASS/*.jpg (or val/), any size",
+    "cifar10": "CIFAR-10: 50,000 + 10,000 images, 32x32, 10 classes; found under the data root or downloaded",
+    "tiny-imagenet": "Tiny ImageNet in its own layout: 64x64, up to 200 classes",
+    "imagenet": "ImageNet: train/ and val/ with a folder a class (wnid)",
+    "imagenette": "Imagenette: 10 classes of ImageNet (imagenette2, -320 or -160, unpacked)",
+}
+FOLDER_SOURCES = ("image-folder", "tiny-imagenet", "imagenet", "imagenette")
+FIXED_RESOLUTION = {"digits": 8, "cifar10": 32}
+
+Augmentation = Literal["crop", "flip", "random-resized-crop"]
+Count = Annotated[int, Field(strict=True, ge=1, le=100_000_000)]
+
+
+class DataSpec(BaseModel):
+    """What to train and test on.
+
+    ``train_size``, ``test_size`` and ``validation`` count images; subsets are balanced over the classes and the same
+    for every seed. ``resolution`` is in pixels (square). ``normalize``: ``channel`` subtracts each channel's mean
+    and divides by its standard deviation, ``pixel`` subtracts each pixel's mean (He et al. 2015) and divides by 255,
+    ``none`` divides by 255; means are those of the training images in use. ``augment``: ``crop`` pads by an eighth
+    of the resolution (4 pixels at 32) and cuts at random, ``flip`` mirrors every second image at random,
+    ``random-resized-crop`` cuts 8 to 100 % of the area. ``classes`` (a number, or names) and ``images_per_class``
+    choose a part of a folder of images before it is decoded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "digits"
+    root: str | None = Field(None, min_length=1)
+    train_size: Count | None = None
+    test_size: Count | None = None
+    validation: Annotated[int, Field(strict=True, ge=0, le=100_000_000)] = 0
+    resolution: Annotated[int, Field(strict=True, ge=4, le=1024)] | None = None
+    normalize: Literal["channel", "pixel", "none"] = "channel"
+    augment: tuple[Augmentation, ...] = ("crop",)
+    classes: Annotated[int, Field(strict=True, ge=2)] | tuple[str, ...] | None = None
+    images_per_class: Count | None = None
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        if value not in SOURCES:
+            raise ValueError(f"unknown data source {value!r}; {did_you_mean(value, SOURCES)}")
+        return value
+
+    @field_validator("root")
+    @classmethod
+    def _sane_root(cls, value: str | None) -> str | None:
+        if value is not None and "\0" in value:
+            raise ValueError("a path cannot hold a NUL character")
+        return value
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes(cls, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | list | tuple | None):
+            raise ValueError("give a number of classes (2 or more), or a list of class names")
+        if isinstance(value, list | tuple):
+            names = [str(name) for name in value]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"class named twice: {', '.join(twice)}")
+            if len(names) < 2:
+                raise ValueError("name at least two classes")
+            return tuple(names)
+        return value
+
+    @field_validator("augment")
+    @classmethod
+    def _augment(cls, value: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("an augmentation is named twice")
+        if {"crop", "random-resized-crop"} <= set(value):
+            raise ValueError("crop and random-resized-crop exclude each other: name one")
+        return tuple(sorted(value))
+
+    @model_validator(mode="after")
+    def _fits_source(self) -> "DataSpec":
+        fixed = FIXED_RESOLUTION.get(self.source)
+        if fixed is not None and self.resolution not in (None, fixed):
+            raise ValueError(f"{self.source} is {fixed}x{fixed}: leave resolution out")
+        if self.source not in FOLDER_SOURCES and (self.classes is not None or self.images_per_class is not None):
+            raise ValueError(f"classes and images_per_class need a source of folders ({', '.join(FOLDER_SOURCES)})")
+        if self.source == "digits" and self.root is not None:
+            raise ValueError("digits are embedded: leave root out")
+        if self.source == "digits" and "flip" in self.augment:
+            raise ValueError("a mirrored digit is not that digit: leave flip out")
+        return self
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Batches an epoch: the last may be shorter; one of a single image is left out, as batch normalisation needs
+    two."""
+    whole, rest = divmod(images, batch_size)
+    return whole + (rest > 1 or (rest == 1 and batch_size == 1))

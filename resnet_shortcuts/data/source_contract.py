@@ -1,0 +1,84 @@
+"""What every source of images gives: a stamp that is cheap to take, and contents that are decoded when asked."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_shortcuts.data.data_config import DataSpec
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Progress = Callable[[str, int, int], None]
+"""``progress(what, done, total)``, called from the thread that called ``prepare``."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training or the test images of a source.
+
+    ``labels`` (N,) int64; ``shape`` (H, W, C); ``decode(out, tick)`` fills ``out`` (N, H, W, C) uint8 and calls
+    ``tick(images done so far)``; it raises DataError with the path of an image that cannot be read.
+    """
+
+    labels: Labels
+    shape: tuple[int, int, int]
+    decode: Callable[[Images, Callable[[int], None]], None]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A source, opened: class names in label order, its two parts, and the pixels that a network sees.
+
+    ``resolution`` is None where that is all that is stored; a source of photographs stores a margin to cut from.
+    ``vouched`` names the published hash that the files were checked against, so that they are the original bit for bit;
+    empty where there is none.
+    """
+
+    classes: tuple[str, ...]
+    train: Part
+    test: Part
+    resolution: int | None = None
+    vouched: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source, found: ``stamp`` changes when its files change; ``open`` reads what decoding needs; ``where`` is for
+    messages."""
+
+    stamp: str
+    where: str
+    open: Callable[[], Contents]
+
+
+def base_folder(spec: DataSpec, data_root: Path | None) -> Path | None:
+    """Where to look: ``spec.root``, if relative then below the data root or the working directory; else the data
+    root."""
+    if spec.root is None:
+        return data_root
+    named = os.path.expanduser(spec.root)  # noqa: PTH111 - Path.expanduser raises where there is no such user
+    return (data_root or Path()) / named
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON-able value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def from_array(images: Images, labels: Labels) -> Part:
+    """A part that is already decoded: images (N, H, W, C) uint8, labels (N,)."""
+
+    def decode(out: Images, tick: Callable[[int], None]) -> None:
+        out[...] = images
+        tick(len(images))
+
+    height, width, channels = images.shape[1:]
+    return Part(np.asarray(labels, np.int64), (height, width, channels), decode)

@@ -1,0 +1,50 @@
+"""Properties of strategies as ``rsc verify`` measures them, kept: they depend on our code and torch alone."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import resnet_shortcuts
+from resnet_shortcuts import durable
+from resnet_shortcuts.data.prepare import cache_folder
+from resnet_shortcuts.errors import IntegrityError
+from resnet_shortcuts.experiments import sealed_files
+
+SEEDS = 5
+DEPTHS = (56,)  # deep enough that a gradient could get lost, and a second a strategy
+
+
+def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds: int = SEEDS) -> list[dict[str, Any]]:
+    """The rows of ``models.verify.verify_over_seeds`` for these strategies, from the cache where they were measured.
+
+    Imports torch only to measure, which takes a while and is told first. Raises EnvironmentFault where the cache
+    cannot be written.
+    """
+    path = cache_folder() / "verify" / f"{_key(names, seeds)}.json"
+    if path.is_file():
+        try:
+            rows: list[dict[str, Any]] = sealed_files.parse(sealed_files.read(path), path)["rows"]
+            return rows
+        except IntegrityError:
+            pass  # damaged: measured anew and replaced below
+    from resnet_shortcuts.properties.network_checks import verify_over_seeds
+
+    tell(f"measuring what {', '.join(names)} do, from {seeds} seeds (a minute or two; kept for the next time)")
+    measured = list(verify_over_seeds(names, seeds, DEPTHS, tell))
+    durable.write_file(path, sealed_files.render({"rows": json.loads(json.dumps(measured))}))
+    return measured
+
+
+def _key(names: Sequence[str], seeds: int) -> str:
+    """A hash of everything that the measurements follow from."""
+    digest = hashlib.sha256(
+        repr((tuple(names), seeds, DEPTHS, metadata.version("torch"), metadata.version("numpy"))).encode()
+    )
+    package = Path(resnet_shortcuts.__file__).parent
+    for room in ("shortcuts", "models", "properties"):
+        for source in sorted((package / room).glob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""What strategies promise, what is measured of them, pictures and documents."""
