@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 LOOK_FRACTIONS = (0.4, 0.7, 1.0)
 LEAST_SEEDS = 3
 """A look at fewer seeds estimates no variance worth the name."""
+LEAST_FOR_LOOKS = 7
+"""With fewer seeds than this, looks before the last one cost a third of the power and save next to nothing."""
 PROCEDURE = 1
 """Version of the procedure that reads the seal."""
 
@@ -26,12 +28,14 @@ class Cell(NamedTuple):
 def look_sizes(max_seeds: int, fractions: Sequence[float] = LOOK_FRACTIONS) -> tuple[int, ...]:
     """Seeds at each look, ascending: each fraction of ``max_seeds``, rounded up, at least three, and all of them.
 
-    Empty under three seeds. Raises ValueError for fractions outside (0, 1].
+    Empty under three seeds, a single look under seven. Raises ValueError for fractions outside (0, 1].
     """
     if any(not 0 < fraction <= 1 for fraction in fractions):
         raise ValueError("look fractions must be above 0 and at most 1")
     if max_seeds < LEAST_SEEDS:
         return ()
+    if max_seeds < LEAST_FOR_LOOKS:
+        return (max_seeds,)
     rounded_up = (math.ceil(fraction * max_seeds - 1e-9) for fraction in fractions)
     return tuple(sorted({max(LEAST_SEEDS, size) for size in rounded_up} | {max_seeds}))
 
