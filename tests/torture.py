@@ -26,6 +26,7 @@ TESTS = (
     "tests/experiments/test_store.py",
     "tests/experiments/test_config_mutations.py",
     "tests/analysis/test_simulated.py",
+    "tests/analysis/test_simulated_procedure.py",
 )
 HEAD = """# What was tried, and survived
 

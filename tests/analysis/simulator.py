@@ -78,7 +78,7 @@ class Scenario:
 
 def simulate(scenario: Scenario, experiments: int, stream: np.random.Generator) -> Decisions:
     """What the procedure decides in that many experiments."""
-    differences, failed = _draw(scenario, experiments, stream)
+    differences, failed = draw(scenario, experiments, stream)
     pools = np.repeat(np.arange(scenario.groups), scenario.strategies)
     never = np.zeros(differences.shape[:2], dtype=np.bool_)
 
@@ -89,7 +89,7 @@ def simulate(scenario: Scenario, experiments: int, stream: np.random.Generator) 
     return sequential.decide(scenario.sizes(), scenario.margin, family, data_at)
 
 
-def _draw(scenario: Scenario, experiments: int, stream: np.random.Generator) -> tuple[Floats, NDArray[np.bool_]]:
+def draw(scenario: Scenario, experiments: int, stream: np.random.Generator) -> tuple[Floats, NDArray[np.bool_]]:
     m, groups, n = scenario.strategies, scenario.groups, scenario.seeds
     sds = np.array([scenario.baseline_sd, *(scenario.sds or (1.0,) * m)])
     effects = np.array([0.0, *(scenario.effects or (0.0,) * m)])
@@ -246,7 +246,7 @@ def power_table(experiments: int) -> str:
     for seeds in (3, 5, 7, 10, 15, 20):
         scenario = Scenario(seeds=seeds, effects=(1.9, *(0.0,) * 7), margin=0.01)
         stream = np.random.default_rng([3, seeds])
-        paired = holm_rejections(_draw(scenario, experiments, stream)[0])[:, 0].mean()
+        paired = holm_rejections(draw(scenario, experiments, stream)[0])[:, 0].mean()
         single = simulate(dataclasses.replace(scenario, looks=(seeds,)), experiments, stream)
         looks = simulate(scenario, experiments, stream)
         used = np.array([seeds, *scenario.sizes()])[looks.look[:, 0]].mean()
