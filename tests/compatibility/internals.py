@@ -1,4 +1,4 @@
-"""The only place of these tests that names the package's insides: after a renaming, this file alone is to be mended."""
+"""The only place of these tests that names the package's insides: after a renaming, this file alone needs fixing."""
 
 import contextlib
 import io
@@ -11,16 +11,16 @@ from typing import Any
 import torch
 
 from resnet_shortcuts import cli, machine
+from resnet_shortcuts.config.experiment_config import Config, load_config
 from resnet_shortcuts.data.batches import TrainBatches, test_batches
+from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import Dataset, load
 from resnet_shortcuts.data.prepare import prepare
-from resnet_shortcuts.data.spec import DataSpec
-from resnet_shortcuts.experiments.config import Config, load_config
 from resnet_shortcuts.experiments.study import open_study
-from resnet_shortcuts.models.build import build_network, set_position
+from resnet_shortcuts.models.networks import build_network, set_position
 from resnet_shortcuts.shortcuts.catalogue import find
 from resnet_shortcuts.training.loop import train
-from resnet_shortcuts.training.spec import TrainSpec, learning_rate
+from resnet_shortcuts.training.recipe import TrainSpec, learning_rate
 
 __all__ = ["TrainBatches", "TrainSpec", "learning_rate", "set_position", "test_batches"]
 
