@@ -12,6 +12,7 @@ from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
 from resnet_shortcuts.experiments.store import HISTORY, read_costs, train_command
 from resnet_shortcuts.training.recipe import evaluated_images
+from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.cost_request import CostReport
@@ -173,9 +174,8 @@ def _sentences(reports: Sequence[CostReport], regime: Regime) -> list[str]:
 
 def _machine(report: CostReport) -> str:
     facts = report.environment
-    threads = facts.get("threads")
-    parts = [facts.get("device"), f"{threads} thread{'s' if threads != 1 else ''}" if threads else None]
-    parts += [f"torch {facts['torch']}" if facts.get("torch") else None]
+    parts = [facts.device, counted(facts.threads, "thread") if facts.threads else None]
+    parts += [f"torch {facts.torch}" if facts.torch else None]
     return ", ".join(str(part) for part in parts if part)
 
 

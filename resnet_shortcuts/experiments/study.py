@@ -19,7 +19,9 @@ from resnet_shortcuts.experiments import processes, sealed_files
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.store import Experiment, read_costs
+from resnet_shortcuts.shortcuts.catalogue import label_meant
 from resnet_shortcuts.training.recipe import evaluated_images, total_steps
+from resnet_shortcuts.training.step_settings import engine_for
 
 Progress = Callable[[str, int, int], None]
 
@@ -112,16 +114,8 @@ def rerunnable(config: Config, data_root: Path | None) -> Config:
 
 def baseline_of(config: Config) -> str:
     """The strategy that others are compared with: the config's, else A where it is there, else the first."""
-    from resnet_shortcuts.shortcuts.catalogue import find
-
     names = [strategy.name for strategy in config.shortcuts]
-    if config.compare.baseline is not None:
-        wanted = config.compare.baseline.casefold()
-        for strategy in config.shortcuts:
-            if wanted in {word.casefold() for word in (strategy.name, *strategy.aliases)}:
-                return strategy.name
-    option_a = find("A").name
-    return option_a if option_a in names else names[0]
+    return label_meant(config.compare.baseline or "A", names) or label_meant("A", names) or names[0]
 
 
 def network_counts(study: Study) -> list[dict[str, Any]]:
@@ -130,16 +124,13 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
     Raises UsageError where a strategy cannot serve a network, before anything is trained, and SettingError where
     batches of one image cannot be trained on.
     """
-    from resnet_shortcuts.cost.counting import multiply_adds, parameters
-    from resnet_shortcuts.models.networks import build_network
+    from resnet_shortcuts.cost.counting import multiply_adds, outline, parameters
 
     _check_single_images(study)
     rows = []
     for network in study.config.networks:
         for shortcut in study.config.shortcuts:
-            model = build_network(
-                network, shortcut, in_channels=study.input_shape[0], num_classes=study.classes, seed=0
-            )
+            model = outline(network, shortcut, study.input_shape, study.classes)
             rows.append(
                 {
                     "network": network.label,
@@ -192,6 +183,8 @@ def cost_request(study: Study, **changes: Any) -> CostRequest:
         num_classes=study.classes,
         batch_size=train.batch_size,
         precision="bf16" if study.precision == "bf16" else "fp32",
+        engine=engine_for(study.device, config.run.compile),
+        compile=config.run.compile,
         device=study.device,
         momentum=train.momentum,
         nesterov=train.nesterov,

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_shortcuts import random_streams
 from resnet_shortcuts.models.networks import ResidualNetwork, build_network, set_position
 from resnet_shortcuts.shortcuts.catalogue import find
+from resnet_shortcuts.training.recipe import TrainSpec
+from resnet_shortcuts.training.step import forward_and_loss, make_optimizer, make_step
+from resnet_shortcuts.training.step_settings import StepSettings
 
 NETWORK = "cifar-resnet-20"
 STEPS = 100  # after these ResNet-20 gets nine in ten of the held-out digits right
@@ -59,11 +61,6 @@ def windows(activations: Tensor, limit: int = 4096) -> Tensor:
     return torch.cat(places)[:limit]
 
 
-def backward(loss: Tensor) -> None:
-    """Backpropagation of a scalar."""
-    loss.backward()  # type: ignore[no-untyped-call]  # torch has no types for it
-
-
 @dataclass(frozen=True)
 class Learnt:
     """What a network has learnt: mean cross-entropy of what it was trained on, share of the others it gets right."""
@@ -88,23 +85,20 @@ def train(model: ResidualNetwork, images: Tensor, labels: Tensor, steps: int, se
     """
     held_out = torch.arange(len(images)) % _HELD_OUT == 0
     ours, theirs = (images[~held_out], labels[~held_out]), (images[held_out], labels[held_out])
-    optimizer = torch.optim.SGD(model.parameters(), lr=_RATE, momentum=0.9, weight_decay=1e-4)
-    model.train()
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = _RATE * min(
-            (step + 1) / (_WARM_UP * steps), (1 - step / steps) / (1 - _WARM_UP)
-        )
-        chosen = torch.from_numpy(random_streams.numpy_stream("settle", seed, step).integers(len(ours[0]), size=_BATCH))
-        set_position(model, seed, step)
-        optimizer.zero_grad()
-        backward(F.cross_entropy(model(ours[0][chosen]), ours[1][chosen]))
-        optimizer.step()
+    settings = StepSettings(batch_size=_BATCH)
+    step = make_step(model.train(), make_optimizer(model, TrainSpec(epochs=1)), settings)
+    for number in range(steps):
+        rate = _RATE * min((number + 1) / (_WARM_UP * steps), (1 - number / steps) / (1 - _WARM_UP))
+        draws = random_streams.numpy_stream("settle", seed, number)
+        chosen = torch.from_numpy(draws.integers(len(ours[0]), size=_BATCH))
+        set_position(model, seed, number)
+        step(ours[0][chosen], ours[1][chosen], rate)
     with torch.no_grad():
         model.eval()
-        loss = float(F.cross_entropy(model(ours[0]), ours[1]))
+        loss, _ = forward_and_loss(model, *ours, settings)
         accuracy = float((model(theirs[0]).argmax(1) == theirs[1]).double().mean())
     model.train()
-    return Learnt(steps, loss, accuracy)
+    return Learnt(steps, float(loss), accuracy)
 
 
 @dataclass(frozen=True)

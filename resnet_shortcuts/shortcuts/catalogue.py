@@ -4,7 +4,7 @@ A strategy is one entry of ``CATALOGUE``: a name, aliases, one line, a source, a
 list, the documentation, ``rsc verify``, the tables and the tests follow from that entry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -269,6 +269,13 @@ def find(reference: str | Mapping[str, Any], base: Path | None = None) -> Strate
     near = nearest(reference, words())
     todo = did_you_mean(reference, near) if near else "see: rsc shortcuts"
     raise UsageError(f"unknown shortcut {reference!r}", "shortcuts", todo)
+
+
+def label_meant(word: str, labels: Iterable[str]) -> str | None:
+    """The one of these strategy labels that ``word``, a name or alias in any case, stands for; None if none does."""
+    folded = {label.casefold(): label for label in labels}
+    strategy = _by_word().get(word.casefold())
+    return folded.get(word.casefold()) or (folded.get(strategy.name.casefold()) if strategy else None)
 
 
 def _find_composition(reference: Mapping[str, Any]) -> Strategy:
