@@ -45,5 +45,5 @@ def estimate(study: Study, rows: list[dict[str, Any]]) -> Estimate:
             )
             if alone:
                 scale = row["multiply_adds"] / of_baseline["multiply_adds"]
-                row["seconds"] = (alone * scale + A_RUN_SECONDS) * row["runs_to_do"] / jobs
+                row["seconds"] = (alone * scale + A_RUN_SECONDS) * row["runs_to_do"] / max(1, jobs)
     return Estimate(f"estimated from {PROBE_SECONDS:.0f} s of timing" if to_do else None, jobs)
