@@ -37,7 +37,7 @@ class WorkerSetup(Request):
     train: TrainSpec
     run: RunSpec
     device: str
-    precision: str
+    precision: Literal["fp32", "bf16"]
     threads: int
     environment: dict[str, JsonValue]
     code: Code

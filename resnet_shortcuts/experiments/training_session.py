@@ -103,7 +103,8 @@ class _Session:
         return self._publish(outcome, dataset)
 
     def _publish(self, outcome: "Outcome", dataset: "Dataset") -> Done:
-        files = {HISTORY: json.dumps(outcome.history, indent=1, allow_nan=False).encode()}
+        history = [epoch.as_json() for epoch in outcome.history]
+        files = {HISTORY: json.dumps(history, indent=1, allow_nan=False).encode()}
         if outcome.predictions is not None:
             files[PREDICTIONS] = pack_predictions(outcome.predictions, dataset.test.labels)
         elapsed = self._elapsed()
@@ -113,7 +114,7 @@ class _Session:
             "reason": outcome.reason,
             "steps": outcome.step,
             "test_accuracy": outcome.test_accuracy,
-            "train_error": 100.0 - outcome.history[-1]["train_accuracy"] if outcome.history else None,
+            "train_error": 100.0 - outcome.history[-1].train_accuracy if outcome.history else None,
             "digests": outcome.digests,
             "data_vouched": dataset.vouched,
             "environment": self.setup.environment,
