@@ -230,8 +230,8 @@ def measure_costs(
     report = measure(request, progress, waiting, log)
     with contextlib.suppress(IntegrityError):  # none, or a damaged one: written anew
         if _knows_more(read_costs(path), report):
-            told = f"the stored report, of more rounds, is kept: to replace it, remove {path} and measure again"
-            return report.model_copy(update={"warnings": (*report.warnings, told)})
+            kept = f"the stored report, of more rounds, is kept: to replace it, delete {path} and measure again"
+            return report.model_copy(update={"warnings": (*report.warnings, kept)})
     durable.write_file(path, sealed_files.render(report.model_dump(mode="json")))
     return report
 
