@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from resnet_shortcuts import durable
-from resnet_shortcuts.experiments import checkpoints, locks, sealed_files
+from resnet_shortcuts import locks
+from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint
 from resnet_shortcuts.experiments.run_job import Busy, Finished, Remark, RunEvent, RunJob
-from resnet_shortcuts.experiments.store import FAILED, LOCK, LOG, Experiment, discard_work
+from resnet_shortcuts.experiments.run_record import RunRecord
+from resnet_shortcuts.experiments.store import FAILED, LOG, Experiment, discard_work
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Home(Protocol):
     def keep(self, claim: Claim, state: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
         """Save a checkpoint; when this returns, it lasts."""
 
-    def publish(self, claim: Claim, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def publish(self, claim: Claim, record: RunRecord, files: Mapping[str, bytes]) -> None:
         """Make the result last."""
 
     def fail(self, job: RunJob, reason: str) -> None:
@@ -52,14 +53,14 @@ class FolderHome(Home):
 
     def take(self, run_id: str) -> Claim | Busy | Finished:
         """See `Home`."""
-        work = self.experiment.work_folder(run_id)
-        lock = locks.try_lock(work / LOCK)
+        lock = self.experiment.claim(run_id)
         if lock is None:
             return Busy(run_id=run_id)
         self._locks[run_id] = lock
         if self.experiment.finished(run_id):
             self._discard(run_id)
             return Finished(run_id=run_id)
+        work = self.experiment.work_folder(run_id)
         try:
             (work / FAILED).unlink(missing_ok=True)
             checkpoint = checkpoints.newest(work, run_id, lambda text: self.report(Remark(run_id=run_id, text=text)))
@@ -72,21 +73,19 @@ class FolderHome(Home):
         """See `Home`."""
         checkpoints.save(self.experiment.work_folder(claim.run_id), claim.run_id, state, about)
 
-    def publish(self, claim: Claim, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def publish(self, claim: Claim, record: RunRecord, files: Mapping[str, bytes]) -> None:
         """See `Home`."""
-        self.experiment.publish(claim.run_id, record, files)
-        if record["status"] == "done":  # of a diverged run the last finite checkpoint stays
+        self.experiment.publish(record, files)
+        if record.status == "done":  # of a diverged run the last finite checkpoint stays
             self._discard(claim.run_id)
 
     def fail(self, job: RunJob, reason: str) -> None:
         """See `Home`."""
-        work = self.experiment.work_folder(job.run_id)
         ours = job.run_id in self._locks
-        lock = None if ours else locks.try_lock(work / LOCK)
+        lock = None if ours else self.experiment.claim(job.run_id)
         try:
             if (ours or lock) and not self.experiment.finished(job.run_id):
-                record = {**job.names(), "status": "failed", "reason": reason}
-                durable.write_file(work / FAILED, sealed_files.render(record))
+                self.experiment.note_failure(job.record("failed", reason))
         finally:
             if lock is not None:
                 lock.release()

@@ -5,11 +5,11 @@ import itertools
 import os
 from collections.abc import Iterator
 
-from resnet_shortcuts import durable
+from resnet_shortcuts import durable, locks
 from resnet_shortcuts.errors import BusyError
-from resnet_shortcuts.experiments import locks, sealed_files
 from resnet_shortcuts.experiments.plan import Plan
 from resnet_shortcuts.experiments.store import Experiment
+from resnet_shortcuts.hashing import sha256
 
 _PREFIX = ".training-"
 
@@ -20,7 +20,7 @@ def training(experiment: Experiment, plan: Plan) -> Iterator[None]:
 
     Each process holds a lock file of its own, whose name has the hash of its plan; a dead process's holds nothing.
     """
-    mine = _PREFIX + sealed_files.sha256(plan.to_json().encode())[:16]
+    mine = _PREFIX + sha256(plan.to_json().encode())[:16]
     durable.make_folder(experiment.folder)
     with locks.locked(experiment.folder / ".lock"):
         for path in experiment.folder.glob(f"{_PREFIX}*"):
@@ -30,8 +30,9 @@ def training(experiment: Experiment, plan: Plan) -> Iterator[None]:
                 what = f"another plan named {experiment.name} is being trained"
                 raise BusyError(what, str(experiment.folder), "wait for its end, or --set name=ANOTHER")
         names = (experiment.folder / f"{mine}-{os.getpid()}-{number}" for number in itertools.count())
-        lock = next(filter(None, map(locks.try_lock, names)))
+        path, lock = next((path, lock) for path in names if (lock := locks.try_lock(path)))
     try:
         yield
     finally:
-        lock.release(remove=True)
+        durable.discard(path)
+        lock.release()

@@ -2,7 +2,7 @@
 share. Imports no torch."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
@@ -11,18 +11,11 @@ from resnet_shortcuts.child_process import Fault, Message, Ready, Request
 from resnet_shortcuts.config.experiment_config import Config, RunSpec, StrategyField
 from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.experiments.plan import Plan, PlannedRun
+from resnet_shortcuts.experiments.run_record import Code, Labels, RunRecord
 from resnet_shortcuts.experiments.store import Experiment
 from resnet_shortcuts.models.network_config import NetworkSpec
 from resnet_shortcuts.source_hash import source_sha256
 from resnet_shortcuts.training.recipe import TrainSpec
-
-
-class Code(Message):
-    """The code that trains: version and commit of the package, SHA-256 of its source files."""
-
-    version: str
-    source_sha256: str
-    commit: str | None
 
 
 class WorkerSetup(Request):
@@ -44,22 +37,20 @@ class WorkerSetup(Request):
 
 
 class RunJob(Message):
-    """One run. ``science`` is what its id hashes (see `plan`): recorded, and not interpreted."""
+    """One run. ``science`` is what its id hashes (see `plan`): recorded, and not interpreted. ``losses`` counts the
+    processes that were killed while they trained it in this sweep."""
 
     run_id: str
     network: NetworkSpec
     shortcut: StrategyField
-    seed: int
+    labels: Labels
     science: dict[str, JsonValue]
+    losses: int = 0
 
-    def names(self) -> dict[str, JsonValue]:
-        """What says in a record which run it is of; its labels are what tables show."""
-        labels: dict[str, JsonValue] = {
-            "network": self.network.label,
-            "shortcut": self.shortcut.name,
-            "seed": self.seed,
-        }
-        return {"run_id": self.run_id, "science": self.science, "labels": labels}
+    def record(self, status: str, reason: str, **facts: Any) -> RunRecord:
+        """The record of this run, which ended so."""
+        about = {"run_id": self.run_id, "science": self.science, "labels": self.labels, "losses": self.losses}
+        return RunRecord.model_validate({**about, "status": status, "reason": reason, **facts})
 
 
 class Event(Message):
@@ -161,12 +152,13 @@ def worker_setup(
     )
 
 
-def run_job(run: PlannedRun, config: Config) -> RunJob:
+def run_job(run: PlannedRun, config: Config, losses: int = 0) -> RunJob:
     """A planned run with the models that the config has of it."""
     return RunJob(
         run_id=run.run_id,
         network=next(network for network in config.networks if network.label == run.network),
         shortcut=next(strategy for strategy in config.shortcuts if strategy.name == run.shortcut),
-        seed=run.seed,
+        labels=Labels(network=run.network, shortcut=run.shortcut, seed=run.seed, recipe=run.recipe),
         science=run.science,
+        losses=losses,
     )

@@ -9,11 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from resnet_shortcuts import durable, machine
+from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.child_process import Fault
 from resnet_shortcuts.config.experiment_config import Config
 from resnet_shortcuts.errors import BusyError, EnvironmentFault, Exit, IntegrityError, RscError
-from resnet_shortcuts.experiments import locks
 from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.pools import InProcessPool, Pool, ProcessPool
@@ -29,6 +28,7 @@ from resnet_shortcuts.experiments.run_job import (
     run_job,
     worker_setup,
 )
+from resnet_shortcuts.experiments.sealed_files import NewerFormatError
 from resnet_shortcuts.experiments.store import LOCK, Experiment, StoredRun
 from resnet_shortcuts.words import counted
 
@@ -169,6 +169,8 @@ class _Sweep:
             if self.experiment.finished(run.run_id):
                 try:
                     stored = self.experiment.run(run.run_id).verify()
+                except NewerFormatError:
+                    raise  # not damaged: a newer version reads it
                 except IntegrityError as error:
                     place = self.experiment.set_aside(run.run_id)
                     self.report("warning", run, text=f"{error.what}: {error.where}: moved to {place}, trained again")
@@ -192,7 +194,7 @@ class _Sweep:
                 self._wait_for(run)
             else:
                 self.running[run.run_id] = run
-                self.pool.start(run_job(run, self.config))
+                self.pool.start(run_job(run, self.config, self.losses[run.run_id]))
                 self.report("started", run)
 
     def handle(self, event: RunEvent) -> None:
@@ -247,7 +249,7 @@ class _Sweep:
             self.queue.appendleft(run)
             return
         reason = f"{event.reason}, {MAX_LOSSES} times"
-        self.home.fail(run_job(run, self.config), reason)
+        self.home.fail(run_job(run, self.config, losses), reason)
         self._failed(run, reason, self.summary.failed)
 
     def _skip(self, kind: str, run: PlannedRun, stored: StoredRun) -> None:
@@ -260,7 +262,7 @@ class _Sweep:
 
     def _wait_for(self, run: PlannedRun) -> None:
         self.elsewhere.append(run)
-        self.report("waiting", run, text="another process trains it")
+        self.report("waiting", run, text=f"{locks.holder(self.experiment.work_folder(run.run_id) / LOCK)} trains it")
 
     def _look_elsewhere(self) -> None:
         """Take note of what other processes have finished, and take up what they have dropped."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_shortcuts import durable, machine
+from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.config.experiment_config import Config, check_batch_size
 from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.data.prepare import cache_folder, describe, prepare
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, SettingError, UsageError
-from resnet_shortcuts.experiments import locks, processes, sealed_files
+from resnet_shortcuts.experiments import processes, sealed_files
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.store import Experiment, read_costs
@@ -228,10 +228,16 @@ def measure_costs(
     log, path = experiment.folder / "cost" / "log.txt", cost_file(experiment, request)
     durable.make_folder(log.parent)
     report = measure(request, progress, waiting, log)
-    with contextlib.suppress(IntegrityError):  # none, or a damaged one: written anew
+    kept = ""
+    try:
         if _knows_more(read_costs(path), report):
             kept = f"the stored report, of more rounds, is kept: to replace it, delete {path} and measure again"
-            return report.model_copy(update={"warnings": (*report.warnings, kept)})
+    except sealed_files.NewerFormatError as error:
+        kept = f"the stored report is kept: {error}"
+    except IntegrityError:
+        pass  # none, or a damaged one: written anew
+    if kept:
+        return report.model_copy(update={"warnings": (*report.warnings, kept)})
     durable.write_file(path, sealed_files.render(report.model_dump(mode="json")))
     return report
 

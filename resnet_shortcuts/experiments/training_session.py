@@ -6,13 +6,14 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint, Pace
 from resnet_shortcuts.experiments.home import Claim, Home
 from resnet_shortcuts.experiments.run_job import Done, Failed, Remark, RunEvent, RunJob, Stopped, Trained, WorkerSetup
+from resnet_shortcuts.experiments.run_record import Resume
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class _Session:
 
     def __init__(self, home: Home, claim: Claim, setup: WorkerSetup, job: RunJob, stopping: Callable[[], bool]) -> None:
         self.home, self.claim, self.setup, self.job, self.stopping = home, claim, setup, job, stopping
-        self.resumed: list[dict[str, Any]] = []
+        self.resumed: list[Resume] = []
         self.pace = Pace(setup.run.checkpoint_seconds)
         self.began = self.reported = time.monotonic()
         self.elapsed_before = 0.0
@@ -82,7 +83,11 @@ class _Session:
         setup, job, checkpoint = self.setup, self.job, self.claim.checkpoint
         dataset = load(setup.dataset, setup.data)
         model = build_network(
-            job.network, job.shortcut, in_channels=dataset.channels, num_classes=len(dataset.classes), seed=job.seed
+            job.network,
+            job.shortcut,
+            in_channels=dataset.channels,
+            num_classes=len(dataset.classes),
+            seed=job.labels.seed,
         )
         if checkpoint:
             self._resume_from(checkpoint)
@@ -91,7 +96,7 @@ class _Session:
             dataset,
             setup.data,
             setup.train,
-            seed=job.seed,
+            seed=seed,
             device=setup.device,
             precision=setup.precision,
             compile=setup.run.compile,
@@ -107,29 +112,27 @@ class _Session:
         files = {HISTORY: json.dumps(history, indent=1, allow_nan=False).encode()}
         if outcome.predictions is not None:
             files[PREDICTIONS] = pack_predictions(outcome.predictions, dataset.test.labels)
-        elapsed = self._elapsed()
-        record = {
-            **self.job.names(),
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "steps": outcome.step,
-            "test_accuracy": outcome.test_accuracy,
-            "train_error": 100.0 - outcome.history[-1].train_accuracy if outcome.history else None,
-            "digests": outcome.digests,
-            "data_vouched": dataset.vouched,
-            "environment": self.setup.environment,
-            "code": self.setup.code.model_dump(),
-            "resumed": self.resumed,
-            "elapsed_seconds": elapsed,
-            "checkpoints": self.pace.tally,
-        }
+        record = self.job.record(
+            outcome.status,
+            outcome.reason,
+            steps=outcome.step,
+            test_accuracy=outcome.test_accuracy,
+            train_error=100.0 - outcome.history[-1].train_accuracy if outcome.history else None,
+            digests=outcome.digests,
+            data_vouched=dataset.vouched,
+            environment=self.setup.environment,
+            code=self.setup.code,
+            resumed=self.resumed,
+            elapsed_seconds=self._elapsed(),
+            checkpoints=self.pace.tally,
+        )
         self.home.publish(self.claim, record, files)
         return Done(
             run_id=self.job.run_id,
             status=outcome.status,
             reason=outcome.reason,
             test_accuracy=outcome.test_accuracy,
-            elapsed_seconds=elapsed,
+            elapsed_seconds=record.elapsed_seconds or 0.0,
         )
 
     def _after_step(self, progress: "Progress", capture: "Capture") -> None:
@@ -151,8 +154,8 @@ class _Session:
         about = {
             "environment": self.setup.environment,
             "elapsed_seconds": self._elapsed(),
-            "resumed": self.resumed,
-            "checkpoints": self.pace.tally,
+            "resumed": [resume.model_dump() for resume in self.resumed],
+            "checkpoints": self.pace.tally.model_dump(),
         }
         with self.pace.saving():
             state = capture()
@@ -161,10 +164,10 @@ class _Session:
 
     def _resume_from(self, checkpoint: Checkpoint) -> None:
         manifest = checkpoint.manifest
-        changed = checkpoints.differences(manifest.get("environment", {}), self.setup.environment)
-        self.elapsed_before = max(0.0, float(manifest.get("elapsed_seconds", 0.0)))
-        self.pace.go_on_from(manifest.get("checkpoints", {}))
-        self.resumed = [*manifest.get("resumed", []), {"step": checkpoint.step, "changed": changed}]
+        changed = checkpoints.differences(manifest.environment, self.setup.environment)
+        self.elapsed_before = manifest.elapsed_seconds
+        self.pace.go_on_from(manifest.checkpoints)
+        self.resumed = [*manifest.resumed, Resume(step=checkpoint.step, changed=changed)]
         if changed:
             settings = ", ".join(f"{key} ({before} before, {now} now)" for key, (before, now) in changed.items())
             text = f"resumed at step {checkpoint.step} with another {settings}: the last bits may differ"

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
-from resnet_shortcuts.experiments import locks
+from resnet_shortcuts import locks
 
 COLUMNS = [
     "network", "shortcut", "runs", "failed", "accuracy_mean", "accuracy_sd", "parameters", "multiply_adds",
