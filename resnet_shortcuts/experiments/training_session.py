@@ -81,13 +81,9 @@ class _Session:
         from resnet_shortcuts.training.loop import train
 
         setup, job, checkpoint = self.setup, self.job, self.claim.checkpoint
-        dataset = load(setup.dataset, setup.data)
+        dataset, seed = load(setup.dataset, setup.data), job.labels.seed
         model = build_network(
-            job.network,
-            job.shortcut,
-            in_channels=dataset.channels,
-            num_classes=len(dataset.classes),
-            seed=job.labels.seed,
+            job.network, job.shortcut, in_channels=dataset.channels, num_classes=len(dataset.classes), seed=seed
         )
         if checkpoint:
             self._resume_from(checkpoint)
