@@ -107,8 +107,8 @@ def test_training_in_this_process_gives_the_bits_of_worker_processes(tmp_path, r
     assert kinds == ["started", "done"] * 6
     stored, theirs = own.experiment.runs()[0], rig.experiment.runs()[0]
     assert (stored.environment["jobs"], stored.environment["threads"]) == (0, 1)
-    assert stored.record.keys() == theirs.record.keys()
-    assert stored.record["code"] == theirs.record["code"]
+    assert stored.to_json().keys() == theirs.to_json().keys()
+    assert stored.code == theirs.code
 
 
 def test_a_run_that_fails_in_this_process_is_recorded_and_the_others_go_on(tmp_path, rig, monkeypatch):

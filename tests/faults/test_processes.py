@@ -101,7 +101,7 @@ def test_fault_45_46_a_signal_saves_what_this_process_trains(sweep, tmp_path, ca
     rig = make_rig(tmp_path, cache, YAML, "train.epochs=40", "seeds=2")
     assert states(rig) == ["interrupted", "planned"]
     assert sweep(*options, "--jobs=0").end() == 0
-    assert rig.experiment.run(rig.plan.runs[0].run_id).record["resumed"][0]["step"] > 0
+    assert rig.experiment.run(rig.plan.runs[0].run_id).resumed[0].step > 0
     other = tmp_path / "other"
     assert sweep(*options, "--jobs=1", folder=other).end() == 0
     assert rig.outcome() == make_rig(other, cache, YAML, "train.epochs=40", "seeds=2").outcome()
@@ -163,9 +163,9 @@ def test_fault_48_a_lost_run_goes_on_from_its_checkpoint_and_has_failed_after_fi
     if kills < 5:
         assert (failures, len(summary.done), summary.exit_code) == ([], 3, 0)
         assert states(rig) == ["done", "done", "done"]
-        resumed = rig.experiment.run(rig.plan.runs[0].run_id).record["resumed"]
-        assert len(resumed) == kills
-        assert resumed[0]["step"] > 0
+        run = rig.experiment.run(rig.plan.runs[0].run_id)
+        assert len(run.resumed) == run.losses == kills
+        assert run.resumed[0].step > 0
     else:
         assert failures == [(0, f"{what}, 5 times")]
         assert summary.failed == {rig.plan.runs[0].run_id: f"{what}, 5 times"}
