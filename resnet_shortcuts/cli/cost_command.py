@@ -10,7 +10,7 @@ import typer
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Output, Override, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
-from resnet_shortcuts.cli.progress import StageProgress
+from resnet_shortcuts.cli.progress import StageProgress, say_waiting
 from resnet_shortcuts.cli.terminal_tables import tables_as
 from resnet_shortcuts.errors import Exit, UsageError
 
@@ -57,8 +57,7 @@ def cost(
 ) -> int:
     """Show parameters, multiply-adds and saved bytes; with --measure also memory by part, peak memory and time."""
     from resnet_shortcuts.analysis.render import EXTENSIONS
-    from resnet_shortcuts.cost.cost_launch import run_cost_pass
-    from resnet_shortcuts.experiments import processes
+    from resnet_shortcuts.experiments.study import measure as measure_request
 
     chosen = chosen_format(format_, output, EXTENSIONS, "table")
     if (config is None) == (not network):
@@ -80,7 +79,7 @@ def cost(
         request = _request(
             network or [], shortcut, input_shape, classes, batch_size, device, precision, baseline, changes
         )
-        report = run_cost_pass(request, StageProgress(), processes.environment(request.threads))
+        report = measure_request(request, StageProgress(), say_waiting)
     _show(report, chosen, output)
     return _failures(report) if config is not None or shortcut else Exit.OK
 
@@ -90,10 +89,8 @@ def _of_config(
 ) -> "CostReport":
     """The costs of a config's networks and strategies; a measured report is kept with its experiment."""
     from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
-    from resnet_shortcuts.cost.cost_launch import run_cost_pass
-    from resnet_shortcuts.experiments import processes
     from resnet_shortcuts.experiments.store import Experiment
-    from resnet_shortcuts.experiments.study import cost_request, measure_costs, open_study
+    from resnet_shortcuts.experiments.study import cost_request, measure, measure_costs, open_study
 
     loaded, document = read_config(path, [*overrides, *([f"run.device={device}"] if device else [])])
     check_results_folder(results, loaded.name)
@@ -101,8 +98,8 @@ def _of_config(
         study = open_study(loaded, data_root, StageProgress())
     request = cost_request(study, **changes)
     if "time" not in changes["passes"]:
-        return run_cost_pass(request, StageProgress(), processes.environment(request.threads))
-    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress())
+        return measure(request, StageProgress(), say_waiting)
+    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress(), say_waiting)
 
 
 def _request(

@@ -60,8 +60,7 @@ def deliver(text: str, output: Path | None) -> None:
         except OSError as error:
             # Python would complain again at exit, when it flushes what could not be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if not isinstance(error, BrokenPipeError):  # `| head` has merely seen enough
-                raise EnvironmentFault("cannot write", "standard output", error.strerror or str(error)) from error
+            raise EnvironmentFault("cannot write", "standard output", error.strerror or str(error)) from error
         return
     from resnet_shortcuts.durable import write_file
 

@@ -8,19 +8,18 @@ Before that, the process does a training step of a toy network, so that what the
 130 MB: code pages, lazily imported modules) is not taken for a strategy's memory.
 """
 
-import ctypes
-import multiprocessing
-import multiprocessing.connection
-import signal
+import selectors
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from resnet_shortcuts import machine
+from resnet_shortcuts.child_process import Channel, Child, Message, fork
 from resnet_shortcuts.cost import counting
 from resnet_shortcuts.cost.cost_request import CostRequest
 from resnet_shortcuts.cost.timed_steps import FAILURES, batch, build, failure, network_spec, training_step
@@ -30,18 +29,19 @@ from resnet_shortcuts.training.step import forward_and_loss, make_optimizer, mak
 from resnet_shortcuts.training.step_settings import StepSettings
 
 STEPS = 3
-PR_SET_PDEATHSIG = 1
 
 Figures = dict[str, Any]
 Label = tuple[str, str]
 
 
-def die_with_parent() -> None:
-    """Asks the kernel to kill this process when its parent dies; elsewhere than on Linux it does nothing."""
-    try:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):
-        return
+class Probed(Message):
+    """What a probe measured of one strategy."""
+
+    event: Literal["probed"] = "probed"
+    figures: Figures
+
+
+_EVENTS = TypeAdapter(Probed)
 
 
 def resident(peak: bool = False) -> int:
@@ -138,48 +138,36 @@ def measure_all(request: CostRequest, labels: Iterable[Label]) -> Iterator[tuple
     torch.set_num_threads(1)  # no pool of threads may exist in a process that forks
     settle(backward=False)
     waiting = list(labels)
-    running: dict[multiprocessing.connection.Connection, tuple[Label, multiprocessing.process.BaseProcess]] = {}
     room = 1
-    while waiting or running:
-        while waiting and len(running) < room:
-            label = waiting.pop(0)
-            running.update([_start(request, label)])
-        for ready in multiprocessing.connection.wait(list(running)):
-            assert isinstance(ready, multiprocessing.connection.Connection)  # noqa: S101
-            label, process = running.pop(ready)
-            figures = _result(ready, process, request)
-            room = max(room, _room(request, figures))
-            yield label, figures
+    with selectors.DefaultSelector() as running:
+        while waiting or running.get_map():
+            while waiting and len(running.get_map()) < room:
+                label = waiting.pop(0)
+                running.register(_start(request, label), selectors.EVENT_READ, label)
+            for key, _ in running.select():
+                probe: Child[Probed] = key.fileobj  # type: ignore[assignment]
+                running.unregister(probe)
+                figures = _result(probe, request)
+                room = max(room, _room(request, figures))
+                yield key.data, figures
 
 
-def _start(
-    request: CostRequest, label: Label
-) -> tuple[multiprocessing.connection.Connection, tuple[Label, multiprocessing.process.BaseProcess]]:
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, request, label), daemon=True)
-    process.start()
-    sender.close()
-    return receiver, (label, process)
+def _start(request: CostRequest, label: Label) -> Child[Probed]:
+    return fork(lambda channel: _probe(channel, request, label), _EVENTS)
 
 
-def _child(sender: multiprocessing.connection.Connection, request: CostRequest, label: Label) -> None:
-    die_with_parent()
-    sender.send(figures_of(request, *label))
+def _probe(channel: Channel, request: CostRequest, label: Label) -> None:
+    channel.send(Probed(figures=figures_of(request, *label)))
 
 
-def _result(
-    receiver: multiprocessing.connection.Connection, process: multiprocessing.process.BaseProcess, request: CostRequest
-) -> Figures:
+def _result(probe: Child[Probed], request: CostRequest) -> Figures:
+    event = probe.next_event()
     try:
-        figures: Figures = receiver.recv()
-        process.join()
-    except EOFError:
-        process.join()
-        died = f"the measuring process ended with {process.exitcode}"
-        figures = {"error": f"{died}, out of memory? (batch size {request.batch_size})"}
-    receiver.close()
-    return figures
+        return (
+            event.figures if event else {"error": f"the measuring {probe.reason()} (batch size {request.batch_size})"}
+        )
+    finally:
+        probe.close()
 
 
 def _room(request: CostRequest, figures: Figures) -> int:

@@ -1,5 +1,6 @@
 """A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -7,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_shortcuts import durable, machine
+from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.config.experiment_config import Config, check_batch_size
 from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.data.prepare import cache_folder, describe, prepare
-from resnet_shortcuts.errors import IntegrityError, SettingError, UsageError
+from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, SettingError, UsageError
 from resnet_shortcuts.experiments import processes, sealed_files
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
@@ -199,14 +200,27 @@ def cost_file(experiment: Experiment, request: CostRequest) -> Path:
     return experiment.folder / "cost" / f"{key_of(request)}.json"
 
 
-def measure_costs(study: Study, experiment: Experiment, request: CostRequest, progress: Progress) -> CostReport:
-    """Run the cost pass with the training workers' environment and keep its report. Nothing else may be running.
+def measure(
+    request: CostRequest, progress: Progress, waiting: Callable[[], None] = lambda: None, log: Path | None = None
+) -> CostReport:
+    """Run a cost pass with the training workers' environment, as `run_cost_pass` does.
 
-    A stored report that knows more is kept, and the new one says so.
+    One that takes times waits until no other one runs on this machine; ``waiting`` is called if it has to.
     """
+    with contextlib.ExitStack() as held:
+        if "time" in request.passes:
+            with contextlib.suppress(EnvironmentFault):  # where the cache is read-only, nothing can be waited for
+                held.enter_context(locks.locked(cache_folder() / "cost-pass.lock", waiting))
+        return run_cost_pass(request, progress, processes.environment(request.threads), log)
+
+
+def measure_costs(
+    study: Study, experiment: Experiment, request: CostRequest, progress: Progress, waiting: Callable[[], None]
+) -> CostReport:
+    """`measure`, and keep the report; a stored report that knows more is kept instead, and the new one says so."""
     log, path = experiment.folder / "cost" / "log.txt", cost_file(experiment, request)
     durable.make_folder(log.parent)
-    report = run_cost_pass(request, progress, processes.environment(request.threads), log)
+    report = measure(request, progress, waiting, log)
     kept = ""
     try:
         if _knows_more(read_costs(path), report):
@@ -232,14 +246,15 @@ def _knows_more(ours: CostReport, theirs: CostReport) -> bool:
 
 
 def jobs_of(study: Study, asked: str | int | None) -> int:
-    """How many runs go side by side: as asked, else one a core on a CPU and one on a GPU. Raises UsageError."""
+    """How many runs go side by side: as asked, else one a core on a CPU and one on a GPU; 0 is one, in this process.
+
+    Raises UsageError.
+    """
     wanted = study.config.run.jobs if asked is None or asked == "auto" else asked
     if wanted == "auto":
         return resolve_jobs(wanted, study.device)
-    try:
-        number = int(wanted)
-    except ValueError:
-        raise UsageError(f"'{wanted}' is no number of jobs", "--jobs", "give a number of 1 or more, or auto") from None
-    if not 1 <= number <= 16 * (os.cpu_count() or 1):
-        raise UsageError(f"{number} jobs", "--jobs", f"give 1 to {16 * (os.cpu_count() or 1)}, or auto")
-    return number
+    most = 16 * (os.cpu_count() or 1)
+    if not str(wanted).isdecimal() or int(wanted) > most:
+        todo = f"give 1 to {most}, auto, or 0 to train in this process"
+        raise UsageError(f"'{wanted}' is not a valid job count", "--jobs", todo)
+    return int(wanted)

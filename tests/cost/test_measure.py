@@ -128,7 +128,7 @@ def test_a_process_that_dies_is_named_with_its_batch_size(monkeypatch: pytest.Mo
     monkeypatch.setattr("resnet_shortcuts.cost.memory.STEPS", 10**9)
     monkeypatch.setattr("resnet_shortcuts.cost.memory.training_step", lambda *_: _kill_yourself)
     ((_, figures),) = measure_all(SMALL, [("tiny", "A")])
-    assert "-9" in figures["error"]
+    assert "SIGKILL" in figures["error"]
     assert "batch size 4" in figures["error"]
 
 
