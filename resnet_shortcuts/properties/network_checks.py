@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_shortcuts import random_streams
@@ -19,7 +18,6 @@ from resnet_shortcuts.properties import measured as measure
 from resnet_shortcuts.properties.activations import (
     NETWORK,
     RealInputs,
-    backward,
     embedded_images,
     embedded_inputs,
     real_inputs,
@@ -37,6 +35,8 @@ from resnet_shortcuts.properties.operator_checks import (
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find, strategies
 from resnet_shortcuts.shortcuts.site import Site
+from resnet_shortcuts.training.step import forward_and_loss
+from resnet_shortcuts.training.step_settings import StepSettings
 
 DEPTHS = (20, 56, 110)
 STEPS = 200  # after these ResNet-110 with option A gets three in four of the held-out digits right
@@ -118,7 +118,8 @@ def gradient_norms(model: ResidualNetwork, images: Tensor, labels: Tensor) -> di
     model.pool.register_forward_hook(keep("stem"))
     for stage in model.stages:
         model.get_submodule(stage).register_forward_hook(keep(stage))
-    backward(F.cross_entropy(model(images), labels))
+    loss, _ = forward_and_loss(model, images, labels, StepSettings())
+    loss.backward()  # type: ignore[no-untyped-call]
     return {name: float(tensor.grad.norm()) if tensor.grad is not None else 0.0 for name, tensor in kept.items()}
 
 
