@@ -15,7 +15,7 @@ from resnet_shortcuts.models.dead_channels import dead_channels
 from resnet_shortcuts.models.network_config import Architecture, NetworkSpec
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import Strategy
-from resnet_shortcuts.shortcuts.contract import Site
+from resnet_shortcuts.shortcuts.site import Site
 
 
 class ResidualNetwork(nn.Module):
