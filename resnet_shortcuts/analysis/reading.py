@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_shortcuts import garbage_collector
-from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord, same_machine
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
+from resnet_shortcuts.experiments.sealed_files import NewerFormatError
 from resnet_shortcuts.experiments.store import CONFIG, HISTORY, read_costs, train_command
+from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.training.recipe import evaluated_images
 
 if TYPE_CHECKING:
@@ -144,6 +146,8 @@ def _reports(paths: Sequence[Path]) -> tuple[list[CostReport], list[str]]:
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             reports.append(read_costs(path))
+        except NewerFormatError as error:
+            damaged.append(str(error))
         except IntegrityError:
             damaged.append(f"cost report {path.name}")
     return reports, damaged
@@ -154,26 +158,29 @@ def _costs(reports: Sequence[CostReport], regime: Regime, config: Mapping[str, A
 
     Reports from other machines than the newest one's are not mixed in.
     """
-    fitting = [one for one in reports if regime.batch_size in (None, one.request.batch_size)]
-    machine = _machine(fitting[0]) if fitting else ""
-    found: dict[tuple[str, str], CostRecord] = {}
-    for report in fitting:
-        if _machine(report) != machine:
-            continue
-        for record in _of_report(report, machine, regime, config):
-            found.setdefault((record.network, record.shortcut), record)
-    return list(found.values())
+    costs: dict[tuple[str, str], CostRecord] = {}
+    for report in _fitting(reports, regime):
+        for record in _of_report(report, regime, config):
+            first = next(iter(costs.values()), record)
+            if same_machine(first, record):
+                costs.setdefault((record.network, record.shortcut), record)
+    return list(costs.values())
+
+
+def _fitting(reports: Sequence[CostReport], regime: Regime) -> list[CostReport]:
+    """The reports at the config's batch size."""
+    return [report for report in reports if regime.batch_size in (None, report.request.batch_size)]
 
 
 def _sentences(reports: Sequence[CostReport], regime: Regime) -> list[str]:
     """What the newest report at the config's batch size says in words."""
     from resnet_shortcuts.cost.cost_sentences import sentences
 
-    fitting = [one for one in reports if regime.batch_size in (None, one.request.batch_size)]
+    fitting = _fitting(reports, regime)
     return [*sentences(fitting[0]), *fitting[0].warnings] if fitting else []
 
 
-def _machine(report: CostReport) -> str:
+def _machine_name(report: CostReport) -> str:
     facts = report.environment
     threads = facts.get("threads")
     parts = [facts.get("device"), f"{threads} thread{'s' if threads != 1 else ''}" if threads else None]
@@ -181,10 +188,10 @@ def _machine(report: CostReport) -> str:
     return ", ".join(str(part) for part in parts if part)
 
 
-def _of_report(report: CostReport, machine: str, regime: Regime, config: Mapping[str, Any]) -> list[CostRecord]:
+def _of_report(report: CostReport, regime: Regime, config: Mapping[str, Any]) -> list[CostRecord]:
     from resnet_shortcuts.cost.cost_request import train_seconds
 
-    request = report.request
+    request, name, machine = report.request, _machine_name(report), Hardware.recorded(report.environment)
     races = {race.network: race for race in report.races}
     steps, evaluated = _work(regime, config)
     found = []
@@ -198,7 +205,8 @@ def _of_report(report: CostReport, machine: str, regime: Regime, config: Mapping
             CostRecord(
                 network=row.network,
                 shortcut=row.shortcut,
-                hardware=machine,
+                hardware=name,
+                machine=machine,
                 precision=request.precision,
                 batch_size=request.batch_size,
                 parameters=row.parameters,

@@ -2,7 +2,6 @@
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,17 +11,15 @@ from resnet_shortcuts.cost.cost_request import CostRequest
 
 
 def hardware(request: CostRequest) -> dict[str, Any]:
-    """What a cost depends on beside the request: processor or GPU, cores, memory format, allocator, torch's version.
+    """What a cost depends on beside the request: the hardware, and the device of it that is timed.
 
-    The allocator is the one that training workers preload where it is found; a launcher and the process that it starts
-    give the same answer.
+    A launcher and the process that it starts give the same answer.
     """
+    here = machine.hardware()
     return {
-        "device": machine.cpu_model() if request.device_type == "cpu" else _graphics(),
-        "cores": machine.cores(),
+        "device": here.processor if request.device_type == "cpu" else _graphics(here),
         "memory_format": "channels_last",
-        "allocator": "glibc" if machine.tcmalloc_path() is None else "tcmalloc",
-        "torch": machine.package_versions()["torch"],
+        "hardware": here.model_dump(),
     }
 
 
@@ -30,6 +27,7 @@ def environment(request: CostRequest) -> dict[str, Any]:
     """`hardware`, and what else a reader of the figures wants to know."""
     return {
         **hardware(request),
+        **machine.hardware().model_dump(include={"cores", "allocator", "torch"}),
         "threads": request.threads,
         "precision": request.precision,
         "batch_size": request.batch_size,
@@ -42,12 +40,8 @@ def environment(request: CostRequest) -> dict[str, Any]:
     }
 
 
-def _graphics() -> str:
-    """Names of the GPUs as the driver lists them: torch would initialise CUDA, after which no process can be forked."""
-    names = []
-    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        names += [line.split(":", 1)[1].strip() for line in file.read_text().splitlines() if line.startswith("Model")]
-    return ", ".join(names) or "cuda"
+def _graphics(here: machine.Hardware) -> str:
+    return ", ".join(gpu.name for gpu in here.gpus or ()) or "cuda"
 
 
 class OtherLoad:

@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -161,6 +162,7 @@ class Session:
                 "digests": outcome.digests,
                 "data_vouched": dataset.vouched,
                 "environment": self.environment,
+                "host": {"name": socket.gethostname()},
                 "resumed": self.resumed,
                 "elapsed_seconds": self._elapsed(),
                 "checkpoints": self.pace.tally,
