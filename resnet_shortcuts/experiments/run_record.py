@@ -54,6 +54,18 @@ class CheckpointTally(Stored):
     seconds: float = 0.0
 
 
+class Epoch(Stored):
+    """An epoch of the history: its number from 1, percent right of training (as augmented) and test images."""
+
+    epoch: int
+    step: int | None = None
+    learning_rate: float | None = None
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    test_accuracy: float | None = None
+    validation_accuracy: float | None = None
+
+
 class Code(Stored):
     """The code that trained: this package's version, the SHA-256 of its source, its git commit."""
 
