@@ -2,29 +2,37 @@
 
 import os
 import platform
-from pathlib import Path
 
 import psutil
 
 from resnet_shortcuts import machine
-from resnet_shortcuts.cost.cost_request import CostEnvironment, CostRequest, Hardware
+from resnet_shortcuts.cost.cost_request import CostEnvironment, CostRequest, TimedHardware
 
 
-def hardware(request: CostRequest) -> Hardware:
-    """The hardware that a request would be measured on here; starts no GPU."""
-    return Hardware(
-        device=machine.cpu_model() if request.device_type == "cpu" else _gpu_models(),
-        cores=machine.cores(),
+def hardware(request: CostRequest) -> TimedHardware:
+    """The hardware that a request would be measured on here; a launcher and the process that it starts agree.
+
+    Starts no GPU.
+    """
+    here = machine.hardware()
+    gpus = ", ".join(gpu.name for gpu in here.gpus or ()) or "cuda"
+    return TimedHardware(
+        device=here.processor if request.device_type == "cpu" else gpus,
         memory_format="channels_last",
-        allocator="glibc" if machine.tcmalloc_path() is None else "tcmalloc",
-        torch=machine.package_versions()["torch"],
+        hardware=here,
     )
 
 
 def environment(request: CostRequest) -> CostEnvironment:
     """The hardware, versions, and settings of the process that measures."""
+    timed = hardware(request)
     return CostEnvironment(
-        **hardware(request).model_dump(),
+        device=timed.device,
+        memory_format=timed.memory_format,
+        hardware=timed.hardware,
+        cores=machine.hardware().cores,
+        allocator=machine.hardware().allocator,
+        torch=machine.hardware().torch,
         threads=request.threads,
         precision=request.precision,
         batch_size=request.batch_size,
@@ -35,14 +43,6 @@ def environment(request: CostRequest) -> CostEnvironment:
         preloaded=os.environ.get("LD_PRELOAD") or None,
         malloc={name: value for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")},
     )
-
-
-def _gpu_models() -> str:
-    """Names of the GPUs as the driver lists them: torch would initialise CUDA, after which no process can be forked."""
-    names = []
-    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        names += [line.split(":", 1)[1].strip() for line in file.read_text().splitlines() if line.startswith("Model")]
-    return ", ".join(names) or "cuda"
 
 
 class OtherLoad:

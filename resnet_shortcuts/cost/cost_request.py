@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.shortcuts.catalogue import label_meant
 from resnet_shortcuts.training.step_settings import StepSettings
 
@@ -128,26 +129,24 @@ class Race(Frozen):
     noise: float | None
 
 
-class Hardware(BaseModel):
-    """What a cost depends on beside the request; a launcher and the process that it starts find the same.
-
-    ``device`` is the model of the processor or GPU. The allocator is the one that workers preload where it is found.
-    """
+class TimedHardware(BaseModel):
+    """What a cost depends on beside the request: the machine, and ``device``, the processor or GPU that is timed."""
 
     model_config = ConfigDict(frozen=True)
 
     device: str | None = None
-    cores: int | None = None
     memory_format: str | None = None
-    allocator: str | None = None
-    torch: str | None = None
+    hardware: Hardware | None = None
 
 
-class CostEnvironment(Hardware):
+class CostEnvironment(TimedHardware):
     """The hardware, and what else a reader of the figures wants to know; keys of other versions are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
+    cores: int | None = None
+    allocator: str | None = None
+    torch: str | None = None
     threads: int | None = None
     precision: str | None = None
     batch_size: int | None = None
@@ -177,17 +176,13 @@ class CostReport(Frozen):
         return next((row for row in self.rows if (row.network, row.shortcut) == (network, shortcut)), None)
 
 
-def report_key(request: CostRequest, hardware: Hardware) -> str:
+def report_key(request: CostRequest, hardware: TimedHardware) -> str:
     """Sixteen hex digits that identify the hardware, what is measured on it, and with which settings.
 
-    The budget is left out: a pass with a larger one answers the same question, better. Settings that older reports do
-    not have are left out where they have the value that was used then, so that those reports keep their keys.
+    The budget is left out: a pass with a larger one answers the same question, better.
     """
     asked = request.model_dump(mode="json", exclude={"seconds", "target", "min_rounds", "max_rounds", "seed"})
-    for name in ("engine", "compile", "deterministic"):
-        if asked[name] == StepSettings.model_fields[name].default:
-            del asked[name]
-    facts = hardware.model_dump(include=set(Hardware.model_fields))
+    facts = hardware.model_dump(include=set(TimedHardware.model_fields))
     text = json.dumps({"format": FORMAT, "asked": asked, "hardware": facts}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -58,6 +58,7 @@ def _processor() -> list[dict[str, Any]]:
     from resnet_shortcuts import machine
 
     rows = [_row("processor", f"{machine.cpu_model()}, {counted(machine.cores(), 'core')} for this process")]
+    rows.append(_row("hardware", f"{machine.hardware()}, {machine.hardware().allocator}"))
     bf16 = machine.bf16_supported("cpu")
     rows.append(
         _row(
@@ -102,7 +103,7 @@ def _data(data_root: Path | None) -> list[dict[str, Any]]:
     if not data_root.is_dir():
         return [
             *rows,
-            _row("data root", f"{data_root} is no folder", "wrong", "create it, or name another by --data-root"),
+            _row("data root", f"{data_root} is not a folder", "wrong", "create it, or name another by --data-root"),
         ]
     found = sorted(entry.name for entry in data_root.iterdir())
     return [

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint, Pace
 from resnet_shortcuts.experiments.home import Claim, Home
 from resnet_shortcuts.experiments.run_job import Done, Failed, Remark, RunEvent, RunJob, Stopped, Trained, WorkerSetup
-from resnet_shortcuts.experiments.run_record import Resume
+from resnet_shortcuts.experiments.run_record import Host, Resume
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class _Session:
             data_vouched=dataset.vouched,
             environment=self.setup.environment,
             code=self.setup.code,
+            host=Host(name=socket.gethostname()),
             resumed=self.resumed,
             elapsed_seconds=self._elapsed(),
             checkpoints=self.pace.tally,
