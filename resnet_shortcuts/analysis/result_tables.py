@@ -9,10 +9,11 @@ from typing import Any
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
 from resnet_shortcuts.analysis.published import Published
-from resnet_shortcuts.analysis.statistics import Paired
-from resnet_shortcuts.analysis.summary import mean_and_sd
-from resnet_shortcuts.analysis.table import NOTHING, Column, Table
+from resnet_shortcuts.analysis.statistics import Paired, mean_and_sd
+from resnet_shortcuts.analysis.summary import accuracies
 from resnet_shortcuts.analysis.verdicts import WANTED, Comparison, Failures, Verdicts, rule
+from resnet_shortcuts.tables import MISSING, Column, Table
+from resnet_shortcuts.tables.table_model import signed
 from resnet_shortcuts.words import counted
 
 VERDICT_COLUMNS = (
@@ -80,8 +81,7 @@ def _failure_fields(failures: Failures) -> dict[str, Any]:
 
 
 def _mean(verdicts: Verdicts, network: str, shortcut: str) -> float | None:
-    runs = verdicts.cells.get((network, shortcut), ())
-    return mean_and_sd([run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None])[0]
+    return mean_and_sd(accuracies(verdicts.cells.get((network, shortcut), ())))[0]
 
 
 def _comparison_fields(one: Comparison) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _known(value: float) -> float | None:
 
 def _flip_words(one: Comparison) -> str:
     if math.isnan(one.flip.p) or not one.n:
-        return NOTHING
+        return MISSING
     about = "" if one.flip.exact else "~"
     text = f"{about}{one.flip.p:.3f}" if one.flip.p >= 0.001 else "< 0.001"
     return f"{text} (floor {one.flip.floor:.2g})" if one.flip_blind else text
@@ -206,8 +206,7 @@ def _cell(verdicts: Verdicts, network: str, shortcut: str) -> str | None:
     comparison = verdicts.find(network, shortcut)
     if comparison is None:
         return None
-    points = Column("", "", "points").text(_known(comparison.test.mean))
-    return f"{points} {comparison.words()}" if comparison.n else comparison.words()
+    return f"{signed(comparison.test.mean)} {comparison.words()}" if comparison.n else comparison.words()
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:
