@@ -37,7 +37,7 @@ from resnet_shortcuts.shortcuts.catalogue import Strategy, find
 from resnet_shortcuts.suggestions import did_you_mean
 from resnet_shortcuts.training.recipe import TrainSpec
 
-MAX_SEEDS = 10_000
+MAX_SEEDS = 100_000
 MAX_SEED = 2**32 - 1
 MAX_TOLD = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
