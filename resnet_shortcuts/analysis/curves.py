@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +51,8 @@ def _figure(record: ExperimentRecord, network: str, runs: Sequence[RunRecord]) -
         legend(figure, axes[0], right)
     title = f"Training and test curves: {record.regime.sentence(pretty_network(network))}"
     words = "Training loss and test accuracy by epoch, mean over seeds, bands of one standard deviation. "
-    return Drawing(f"curves-{network}", title, f"{words}{', '.join(ends)}.", figure)
+    name = re.sub(r"[^\w.-]+", "-", network)  # of a file: a plan that was received may name anything
+    return Drawing(f"curves-{name}", title, f"{words}{', '.join(ends)}.", figure)
 
 
 def _epochs(runs: Sequence[RunRecord]) -> tuple[float, float]:

@@ -16,13 +16,13 @@ import pytest
 from markdown_it import MarkdownIt
 
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord
-from resnet_shortcuts.analysis.figures import figures
+from resnet_shortcuts.analysis.figures import figure_files, figures
 from resnet_shortcuts.analysis.report import report_html
 from resnet_shortcuts.analysis.result_text import comparison_text
 from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.tables import FORMATS, Column, Table, render
 from resnet_shortcuts.tables.escaping import escape_latex, escape_markdown
-from tests.analysis.made import of_accuracies
+from tests.analysis.made import of_accuracies, whole
 
 HOSTILE = [
     r"a$\frac{$b",
@@ -155,6 +155,11 @@ def test_figures_show_names_as_they_are_and_every_series_has_its_legend() -> Non
         shown = {text.removeprefix("\u200b") for text in texts}
         assert {visible(name) for name in HOSTILE} <= shown | {text.strip() for text in shown}, drawing.name
         drawing.render("png")
+
+
+def test_a_network_of_a_received_plan_names_no_file_elsewhere() -> None:
+    made = whole(("../../elsewhere/x",), seeds=2, names=("stride-pad", "max-pad"))
+    assert all(Path(name).name == name for name, _ in figure_files(figures(judge(made))))
 
 
 @pytest.mark.parametrize("content", [b"text.usetex: True\nbackend: nonsense\n", b"\xff\xfe", None])
