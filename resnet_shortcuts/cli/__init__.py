@@ -24,6 +24,7 @@ from resnet_shortcuts.cli import (
     verify_command,
 )
 from resnet_shortcuts.cli.app import app
+from resnet_shortcuts.cli.output import say
 from resnet_shortcuts.cli.streams import make_unbreakable
 from resnet_shortcuts.errors import Exit, RscError
 from resnet_shortcuts.suggestions import did_you_mean
@@ -138,7 +139,7 @@ def _parser_error(command: object, error: Exception) -> int:
 
 def _complain(*lines: str) -> None:
     for line in lines:
-        print(f"error: {line}", file=sys.stderr)
+        say(f"error: {line}")
 
 
 def _debug(arguments: list[str]) -> None:

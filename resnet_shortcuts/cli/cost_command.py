@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Output, Override, Results
-from resnet_shortcuts.cli.output import chosen_format, deliver, say
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Format, Output, Override, Results
+from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.cli.progress import StageProgress, say_waiting
-from resnet_shortcuts.cli.terminal_tables import tables_as
 from resnet_shortcuts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -49,17 +48,17 @@ def cost(
     precision: Annotated[str | None, typer.Option("--precision", help="fp32 or bf16 [default: auto]")] = None,
     baseline: Annotated[str, typer.Option("--baseline", help="Strategy that ratios refer to.")] = "A",
     overrides: Override = None,
-    format_: Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")] = None,
+    format_: Format = None,
     output: Output = None,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
     debug: Debug = False,
 ) -> int:
     """Show parameters, multiply-adds and saved bytes; with --measure also memory by part, peak memory and time."""
-    from resnet_shortcuts.analysis.render import EXTENSIONS
+    from resnet_shortcuts.analysis.cost_table import cost_data, cost_tables
     from resnet_shortcuts.experiments.study import measure as measure_request
 
-    chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    chosen = chosen_format(format_, output)
     if (config is None) == (not network):
         raise UsageError(
             "--config and --network: exactly one is needed", "rsc cost", "name what to measure by one of them"
@@ -80,7 +79,9 @@ def cost(
             network or [], shortcut, input_shape, classes, batch_size, device, precision, baseline, changes
         )
         report = measure_request(request, StageProgress(), say_waiting)
-    _show(report, chosen, output)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    show(cost_tables(report), chosen, output, cost_data(report))
     return _failures(report) if config is not None or shortcut else Exit.OK
 
 
@@ -165,16 +166,3 @@ def _failures(report: "CostReport") -> int:
     for row in failed:
         say(f"error: {row.network}: {row.error}")
     return Exit.RUN_FAILED if failed else Exit.OK
-
-
-def _show(report: "CostReport", chosen: str, output: Path | None) -> None:
-    from resnet_shortcuts.analysis.cost_table import cost_csv, cost_json, cost_tables
-
-    for warning in report.warnings:
-        say(f"warning: {warning}")
-    if chosen == "json":
-        deliver(cost_json(report), output)
-    elif chosen == "csv":
-        deliver(cost_csv(report), output)
-    else:
-        deliver(tables_as(cost_tables(report), chosen, to_screen=output is None), output)

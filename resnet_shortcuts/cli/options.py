@@ -24,9 +24,15 @@ DataRoot = Annotated[
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Format = Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Write to FILE; the format follows its extension.", show_default=False),
+    typer.Option(
+        "--output",
+        "-o",
+        help="Write to FILE; its extension (.txt .md .csv .tex .json) gives the format.",
+        show_default=False,
+    ),
 ]
 Baseline = Annotated[
     str | None,

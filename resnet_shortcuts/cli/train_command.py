@@ -94,7 +94,7 @@ def _measure(study: "Study", experiment: "Experiment") -> None:
 
 def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int:
     from resnet_shortcuts.cli.compare_command import judged
-    from resnet_shortcuts.cli.terminal_tables import summary_as_text, write_tables
+    from resnet_shortcuts.cli.comparison_output import summary_as_text, write_tables
 
     verdicts, _ = judged([experiment], None, None)
     record = verdicts.record

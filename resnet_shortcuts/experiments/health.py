@@ -1,6 +1,7 @@
 """What ``rsc doctor`` looks at: versions, processor, devices, data, folders; and what to do where one is wrong."""
 
 import os
+import re
 import shutil
 import sys
 from importlib import metadata
@@ -9,19 +10,7 @@ from typing import Any
 
 from resnet_shortcuts.words import counted
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pandas",
-    "scipy",
-    "statsmodels",
-    "pydantic",
-    "typer",
-    "rich",
-    "matplotlib",
-    "safetensors",
-)
+DISTRIBUTION = "resnet-shortcuts"
 LEAST_FREE_BYTES = 2 * 1024**3
 
 
@@ -34,9 +23,18 @@ def _row(what: str, found: str, state: str = "fine", todo: str = "") -> dict[str
     return {"what": what, "state": state, "found": found, "todo": todo}
 
 
+def required_packages() -> list[str]:
+    """The distributions that this one requires, extras left out; none where it is not installed itself."""
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if "extra ==" not in line]
+
+
 def _versions() -> list[dict[str, Any]]:
     rows = [_row("python", sys.version.split()[0])]
-    for package in PACKAGES:
+    for package in (DISTRIBUTION, *required_packages()):
         try:
             rows.append(_row(package, metadata.version(package)))
         except metadata.PackageNotFoundError:

@@ -213,10 +213,20 @@ def test_output_takes_its_format_from_the_extension(trained, suffix, mark):
     assert mark in target.read_text()
 
 
-@pytest.mark.parametrize("command", [["plan", "--config", "tiny.yaml"], ["runs"], ["doctor"], ["shortcuts"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan", "--config", "tiny.yaml"],
+        ["runs"],
+        ["doctor"],
+        ["shortcuts"],
+        ["verify", "plain"],
+        ["cost", "--config", "tiny.yaml"],
+    ],
+)
 def test_every_list_can_be_written_to_a_file(trained, command):
     printed = trained(*command, "--format", "json")
-    for suffix in (".json", ".txt"):
+    for suffix in (".json", ".txt", ".md", ".csv", ".tex"):
         target = trained.folder / f"list{suffix}"
         done = trained(*command, "-o", target)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
@@ -226,7 +236,11 @@ def test_every_list_can_be_written_to_a_file(trained, command):
             assert json.loads(content).keys() == json.loads(printed.stdout).keys()
             assert len(json.loads(content)["rows"]) == len(json.loads(printed.stdout)["rows"])
         else:
-            assert all(next(iter(row.values())) in content for row in json.loads(printed.stdout)["rows"])
+            assert {".md": "\n| --- |", ".tex": "% needs"}.get(suffix, "") in content
+            plain = content.replace("\\", "")  # what Markdown and LaTeX escape
+            assert all(next(iter(row.values())) in plain for row in json.loads(printed.stdout)["rows"])
+            if suffix == ".csv":
+                assert len(list(csv.DictReader(content.splitlines()))) == len(json.loads(printed.stdout)["rows"])
     assert trained(*command, "-o", "list.docx").returncode == 2
 
 
