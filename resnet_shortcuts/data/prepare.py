@@ -1,6 +1,5 @@
 """Decode a data set once into the cache; the next start maps it in."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from resnet_shortcuts.data import decoded_cache as store
 from resnet_shortcuts.data.channel_statistics import of_images
@@ -26,14 +24,6 @@ _FIND: dict[str, Find] = {
     "imagenet": imagenet.find,
     "imagenette": imagenet.find_imagenette,
 }
-
-
-def cache_folder() -> Path:
-    """RSC_CACHE, or the platform's cache folder."""
-    named = os.environ.get("RSC_CACHE")
-    if not named:
-        return Path(platformdirs.user_cache_dir("resnet-shortcuts"))
-    return Path(os.path.expanduser(named))  # noqa: PTH111 - Path.expanduser raises where there is no such user
 
 
 def prepare(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_shortcuts.data.data_config import DataSpec
+from resnet_shortcuts.errors import DataError, EnvironmentFault
+from resnet_shortcuts.paths import expand
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -60,11 +61,13 @@ class Source:
 
 def base_folder(spec: DataSpec, data_root: Path | None) -> Path | None:
     """Where to look: ``spec.root``, if relative then below the data root or the working directory; else the data
-    root."""
+    root. Raises DataError where ``~`` or a variable in it is not known."""
     if spec.root is None:
         return data_root
-    named = os.path.expanduser(spec.root)  # noqa: PTH111 - Path.expanduser raises where there is no such user
-    return (data_root or Path()) / named
+    try:
+        return (data_root or Path()) / expand(spec.root)
+    except EnvironmentFault as error:
+        raise DataError(f"data.root cannot be expanded: {error.what}", error.where, error.todo) from error
 
 
 def digest(value: Any) -> str:
