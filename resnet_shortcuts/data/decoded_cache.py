@@ -16,7 +16,7 @@ import numpy as np
 from resnet_shortcuts.data.source_contract import Progress
 from resnet_shortcuts.errors import EnvironmentFault
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 ARRAYS = ("train.images", "train.labels", "test.images", "test.labels")
 _HASH_ALWAYS = 256 * 2**20

@@ -116,9 +116,9 @@ def _folders(results: Path) -> list[dict[str, Any]]:
     from resnet_shortcuts.paths import cache_folder
 
     rows = []
-    for what, folder_of in (("results", lambda: results), ("cache", cache_folder)):
+    for what in ("results", "cache"):
         try:
-            folder = folder_of()
+            folder = results if what == "results" else cache_folder()
         except EnvironmentFault as error:
             rows.append(_row(what, error.what, "wrong", error.todo))
             continue
