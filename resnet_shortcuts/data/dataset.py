@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resnet_shortcuts.data import channel_statistics
 from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.data_warnings import DataWarning, small_classes, stored_warnings
-from resnet_shortcuts.data.prepare import check_sizes, describe
+from resnet_shortcuts.data.prepare import check_sizes, describe, found_line
 from resnet_shortcuts.data.source_contract import Images, Labels
 from resnet_shortcuts.data.subsets import choose
 
@@ -114,6 +114,11 @@ def load(folder: Path, spec: DataSpec) -> Dataset:
             *(small_classes("test", test_labels[test], manifest["classes"]) if spec.test_size else ()),
         ),
     )
+
+
+def remarks(folder: Path, spec: DataSpec) -> list[str]:
+    """What to tell the user of a prepared folder, one line each: what was found, then a warning a line."""
+    return [found_line(describe(folder)), *(f"warning: {warning.text}" for warning in load(folder, spec).warnings)]
 
 
 def _part(folder: Path, name: str) -> tuple[Images, Labels]:
