@@ -12,3 +12,8 @@ def side_by_side(number: int, what: str = "run") -> str:
     if number == 0:
         return f"one {what} at a time in this process"
     return f"one {what} at a time" if number == 1 else f"{number:,} {what}s side by side"
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, or not show, spelled as an escape."""
+    return "".join(c if c.isprintable() or c.isspace() else c.encode("unicode_escape").decode() for c in text)

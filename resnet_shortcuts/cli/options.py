@@ -5,8 +5,17 @@ from typing import Annotated
 
 import typer
 
+from resnet_shortcuts.paths import expand
+
+
+def _expanded(path: Path | None) -> Path | None:
+    """``~`` and variables, which the shell leaves in ``--results=~/x`` and in the environment."""
+    return None if path is None else expand(path)
+
+
 Config = Annotated[
-    Path, typer.Option("--config", "-c", help="YAML file that says what to compare.", show_default=False)
+    Path,
+    typer.Option("--config", "-c", callback=_expanded, help="YAML file that says what to compare.", show_default=False),
 ]
 Override = Annotated[
     list[str] | None,
@@ -15,12 +24,19 @@ Override = Annotated[
     ),
 ]
 Results = Annotated[
-    Path, typer.Option("--results", envvar="RSC_RESULTS", help="Folder that holds one folder an experiment.")
+    Path,
+    typer.Option(
+        "--results", envvar="RSC_RESULTS", callback=_expanded, help="Folder that holds one folder an experiment."
+    ),
 ]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
-        "--data-root", envvar="RSC_DATA_ROOT", help="Folder where data sets are looked for.", show_default=False
+        "--data-root",
+        envvar="RSC_DATA_ROOT",
+        callback=_expanded,
+        help="Folder where data sets are looked for.",
+        show_default=False,
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -30,6 +46,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
+        callback=_expanded,
         help="Write to FILE; its extension (.txt .md .csv .tex .json) gives the format.",
         show_default=False,
     ),

@@ -40,6 +40,7 @@ def train(
     loaded, document = read_config(config, overrides or [])
     check_results_folder(results, loaded.name)
 
+    from resnet_shortcuts.data.dataset import remarks
     from resnet_shortcuts.experiments.plan_guard import training
     from resnet_shortcuts.experiments.runner import run_plan
     from resnet_shortcuts.experiments.store import Experiment
@@ -49,6 +50,8 @@ def train(
         study = open_study(loaded, data_root, StageProgress())
     if study.warning:
         say(f"warning: {study.warning}")
+    for line in remarks(study.folder, study.config.data):
+        say(line)
     at_once = jobs_of(study, jobs)
     stored = Experiment(results, loaded.name)
     to_do = [run for run in study.plan.runs if not stored.intact(run.run_id)]

@@ -27,6 +27,8 @@ MEANINGS: dict[str, str] = {
     "data.augment": "`crop` (pad by an eighth, cut at random), `flip`, `random-resized-crop` (not with `crop`)",
     "data.classes": "how many classes, or which by name (sources that are folders); null: all",
     "data.images_per_class": "images of each class to use (sources that are folders); null: all",
+    "data.test_fraction": "share of each class to test on, drawn by contents, where there are no test images",
+    "data.name": "what titles call the data set; null: the source's proper name, or the folder's",
     "networks": "what is trained, each with every shortcut: names, or mappings with the keys below",
     "networks.name": "such as " + ", ".join(f"`{name}`" for name in network_names()),
     "networks.width": "channels of the first stage; null: the network's own",

@@ -13,12 +13,14 @@ from resnet_shortcuts.config.experiment_config import Config, check_batch_size
 from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
 from resnet_shortcuts.data.data_config import steps_per_epoch
-from resnet_shortcuts.data.prepare import cache_folder, describe, prepare
+from resnet_shortcuts.data.prepare import describe, prepare
+from resnet_shortcuts.data.source_contract import base_folder
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, SettingError, UsageError
 from resnet_shortcuts.experiments import processes, sealed_files
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.store import Experiment, read_costs
+from resnet_shortcuts.paths import cache_folder
 from resnet_shortcuts.shortcuts.catalogue import label_meant
 from resnet_shortcuts.training.recipe import evaluated_images, total_steps
 from resnet_shortcuts.training.step_settings import engine_for
@@ -106,9 +108,9 @@ def open_study(config: Config, data_root: Path | None, progress: Progress | None
 
 def rerunnable(config: Config, data_root: Path | None) -> Config:
     """The config with the absolute folder of its data, so that the stored one can be run again from anywhere."""
-    if config.data.source == "digits" or (config.data.root is None and data_root is None):
+    place = base_folder(config.data, data_root)
+    if config.data.source == "digits" or place is None:
         return config
-    place = (data_root or Path()) / (config.data.root or "")
     return config.model_copy(update={"data": config.data.model_copy(update={"root": str(place.absolute())})})
 
 
