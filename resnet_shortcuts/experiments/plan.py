@@ -14,9 +14,8 @@ from typing import Any, Self
 
 from resnet_shortcuts.config.experiment_config import Config, check_batch_size
 from resnet_shortcuts.data.data_config import steps_per_epoch
-from resnet_shortcuts.errors import SettingError
 from resnet_shortcuts.experiments import sealed_files
-from resnet_shortcuts.training.recipe import SCHEDULE_TODO, schedule_problem, total_steps
+from resnet_shortcuts.training.recipe import schedule_problem, total_steps
 
 SCIENCE_FORMAT = 1
 FORMAT, UNSEALED = 2, 1
@@ -117,5 +116,4 @@ def _check_schedule(config: Config, train_images: int) -> None:
     steps = total_steps(config.train, steps_per_epoch(train_images, config.train.batch_size))
     problem = schedule_problem(config.train, steps)
     if problem is not None:
-        key, _, _ = problem.partition(" ")  # its first word
-        raise SettingError(f"train.{problem}", f"train.{key}", SCHEDULE_TODO)
+        raise problem.within("train")

@@ -131,18 +131,23 @@ def test_keys_that_a_schedule_ignores_do_not_change_what_is_hashed():
 @pytest.mark.parametrize(
     ("schedule", "total", "problem"),
     [
-        ({"milestones": [50, 99]}, 100, None),
-        ({"milestones": [50, 100]}, 100, "schedule.milestones holds 100, not before the end of the run (100 steps)"),
+        ({"milestones": [50, 99], "milestones_in": "iterations"}, 100, None),
+        (
+            {"milestones": [50, 100], "milestones_in": "iterations"},
+            100,
+            "schedule.milestones: read as iterations, 100 is not before the end of the run (100 steps)",
+        ),
         ({"milestones": [0.5, 0.99]}, 1, None),
         ({"milestones": []}, 1, None),
         ({"warmup_iterations": 99}, 100, None),
-        ({"warmup_iterations": 100}, 100, "schedule.warmup_iterations 100 is the whole run (100 steps)"),
-        ({"kind": "cosine", "warmup_iterations": 9}, 5, "schedule.warmup_iterations 9 is more than the run (5 steps)"),
+        ({"warmup_iterations": 100}, 100, "schedule.warmup_iterations: 100 is the whole run (100 steps)"),
+        ({"kind": "cosine", "warmup_iterations": 9}, 5, "schedule.warmup_iterations: 9 is more than the run (5 steps)"),
     ],
 )
 def test_a_schedule_that_reaches_past_the_end_is_a_problem(schedule, total, problem):
     spec = TrainSpec(epochs=1, schedule=schedule)
-    assert schedule_problem(spec, total) == problem
+    found = schedule_problem(spec, total)
+    assert (f"{found.where}: {found.what}" if found else None) == problem
     used = {learning_rate(spec, step, total) for step in range(total)}
     bounds = [m for m in spec.schedule.milestones if isinstance(m, int)]
     if bounds:
