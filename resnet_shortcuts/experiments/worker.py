@@ -141,10 +141,10 @@ class Session:
             after_step=self._after_step,
             while_evaluating=self._stop_if_asked,
         )
-        files = {HISTORY: json.dumps(outcome.history, indent=1, allow_nan=False).encode()}
+        history = [epoch.as_json() for epoch in outcome.history]
+        files = {HISTORY: json.dumps(history, indent=1, allow_nan=False).encode()}
         if outcome.predictions is not None:
             files[PREDICTIONS] = pack_predictions(outcome.predictions, dataset.test.labels)
-        last = outcome.history[-1] if outcome.history else {}
         record = {
             "run_id": self.run_id,
             "science": job["science"],
@@ -153,7 +153,7 @@ class Session:
             "reason": outcome.reason,
             "steps": outcome.step,
             "test_accuracy": outcome.test_accuracy,
-            "train_error": 100.0 - last["train_accuracy"] if last else None,
+            "train_error": 100.0 - outcome.history[-1].train_accuracy if outcome.history else None,
             "digests": outcome.digests,
             "data_vouched": dataset.vouched,
             "environment": self.environment,
