@@ -7,7 +7,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from resnet_shortcuts.training.recipe import TrainSpec, evaluated_images, learning_rate, schedule_problem, total_steps
+from resnet_shortcuts.training.recipe import (
+    TrainSpec,
+    evaluated_images,
+    learning_rate,
+    learning_rate_course,
+    schedule_problem,
+    total_steps,
+)
 
 
 def torch_rates(make, lr, steps):
@@ -171,3 +178,34 @@ def test_a_schedule_that_reaches_past_the_end_is_a_problem(schedule, total, prob
 )
 def test_images_that_all_evaluations_look_at_by_hand(steps, every, held_out, images):
     assert evaluated_images(steps, 4, every, test_images=50, validation_images=held_out) == images
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rows"),
+    [
+        ({"kind": "constant"}, [(0, 0, 0.2)]),
+        (
+            {"milestones": [0.5, 0.75], "warmup_iterations": 8, "warmup_lr": 0.01},
+            [(0, 0, 0.01), (0.8, 8, 0.2), (5, 50, 0.02), (7.5, 75, 0.002)],
+        ),
+        ({"milestones": [5, 9]}, [(0, 0, 0.2), (5, 50, 0.02), (9, 90, 0.002)]),
+        ({"milestones": []}, [(0, 0, 0.2)]),
+    ],
+)
+def test_the_course_of_the_rate_by_hand(schedule, rows):
+    course = learning_rate_course(TrainSpec(epochs=10, lr=0.2, schedule=schedule), 100, 10)
+    assert [(point.epoch, point.step) for point in course] == [row[:2] for row in rows]
+    assert [point.rate for point in course] == pytest.approx([row[2] for row in rows])
+
+
+@pytest.mark.parametrize("kind", ["step", "cosine", "one-cycle", "constant"])
+@pytest.mark.parametrize("total", [1, 2, 5, 100])
+def test_the_course_starts_at_the_start_and_holds_peak_and_end(kind, total):
+    spec = TrainSpec(iterations=total, lr=0.2, schedule={"kind": kind})
+    course = learning_rate_course(spec, total, 7)
+    rates = [learning_rate(spec, step, total) for step in range(total)]
+    assert course[0].step == 0
+    assert [point.step for point in course] == sorted({point.step for point in course})
+    assert all(point.rate == rates[point.step] for point in course)
+    assert max(point.rate for point in course) == pytest.approx(max(rates), rel=0.01)
+    assert course[-1].rate == rates[-1]
