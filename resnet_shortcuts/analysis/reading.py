@@ -10,12 +10,12 @@ from resnet_shortcuts import garbage_collector
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
-from resnet_shortcuts.experiments.store import HISTORY, read_costs, train_command
+from resnet_shortcuts.experiments.store import CONFIG, HISTORY, read_costs, train_command
 from resnet_shortcuts.training.recipe import evaluated_images
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.cost_request import CostReport
-    from resnet_shortcuts.experiments.plan import PlannedRun
+    from resnet_shortcuts.experiments.plan import Plan, PlannedRun
     from resnet_shortcuts.experiments.store import Experiment, StoredRun
 
 
@@ -31,7 +31,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
     runs: list[RunRecord] = []
     missing: list[tuple[str, str, int]] = []
     damaged: list[str] = []
-    config, text = _config(experiment.folder / "config.yaml", damaged)
+    config, text = _config(experiment, plan, damaged)
     for planned in plan.runs:
         try:
             run = _ended(experiment, planned, images, history)
@@ -57,7 +57,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
         baseline=compare.get("baseline"),
         margin=float(compare.get("margin") or 0.2),
         fail_above=compare.get("fail_above"),
-        command=train_command(experiment.folder / "config.yaml", experiment.results),
+        command=train_command(experiment.folder / CONFIG, experiment.results),
         config_text=text,
         cost_sentences=_sentences(reports, regime),
     )
@@ -89,8 +89,8 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         run_id=run.run_id,
         elapsed_seconds=run.elapsed_seconds,
         environment=run.environment,
-        data_vouched=str(run.record.get("data_vouched", "")),
-        built_of=(planned.science.get("network"), planned.science.get("shortcut")),
+        data_vouched=run.data_vouched,
+        built_of=(planned.science["network"], planned.science["shortcut"]),
     )
 
 
@@ -101,19 +101,21 @@ def _by_plan(runs: Sequence[RunRecord], planned: Sequence[PlannedRun]) -> list[R
     return sorted(runs, key=lambda run: (networks.index(run.network), shortcuts.index(run.shortcut)))
 
 
-def _config(path: Path, damaged: list[str]) -> tuple[dict[str, Any], str]:
-    """The stored config as plain data. Strategies in it are not looked up: a user's own may be gone by now.
+def _config(experiment: Experiment, plan: Plan, damaged: list[str]) -> tuple[dict[str, Any], str]:
+    """The stored config as plain data. Strategies in it are not looked up: a custom one may be gone by now.
 
-    One that cannot be read is named in ``damaged``; the runs are shown all the same, with the default margin.
+    One that cannot be read, or is not the plan's, is named in ``damaged``; the runs are shown all the same, with the
+    default margin.
     """
     from resnet_shortcuts.config import yaml_lines
 
     try:
-        document = yaml_lines.load(path).data
+        text = experiment.config_text(plan)
+        document = yaml_lines.parse(text, lambda line, column: f"{experiment.folder / CONFIG}:{line}").data
     except RscError as error:
         damaged.append(str(error))
         return {}, ""
-    return (document if isinstance(document, dict) else {}), path.read_text(encoding="utf-8")
+    return (document if isinstance(document, dict) else {}), text
 
 
 def _regime(science: Mapping[str, Any], config: Mapping[str, Any]) -> Regime:

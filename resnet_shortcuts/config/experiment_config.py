@@ -38,7 +38,7 @@ from resnet_shortcuts.training.recipe import TrainSpec, whole_numbers
 
 CONFIG_FORMAT: Literal[2] = 2
 """Of the meaning of a config file. In format 1 (stored configs without the key) whole milestones are iterations."""
-MAX_SEEDS = 10_000
+MAX_SEEDS = 100_000
 MAX_SEED = 2**32 - 1
 MAX_LISTED = 10
 _SECTIONS = ("data", "train", "run", "cost", "compare")

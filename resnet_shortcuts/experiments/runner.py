@@ -11,12 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from resnet_shortcuts import durable, machine
+from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.config.experiment_config import Config
 from resnet_shortcuts.errors import BusyError, EnvironmentFault, Exit, IntegrityError, RscError
-from resnet_shortcuts.experiments import locks
 from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.processes import Worker
+from resnet_shortcuts.experiments.sealed_files import NewerFormatError
 from resnet_shortcuts.experiments.store import LOCK, Experiment
 from resnet_shortcuts.experiments.worker import note_failure
 from resnet_shortcuts.words import counted
@@ -161,6 +161,8 @@ class _Sweep:
                 continue
             try:
                 stored = self.experiment.run(run.run_id).verify()
+            except NewerFormatError:
+                raise  # it is not damaged: whoever has the newer version reads it
             except IntegrityError as error:
                 place = self.experiment.set_aside(run.run_id)
                 self.tell("warning", run, text=f"{error.what}: {error.where}: moved to {place}, trained again")
@@ -206,7 +208,7 @@ class _Sweep:
 
     def _wait_for(self, run: PlannedRun) -> None:
         self.elsewhere.append(run)
-        self.tell("waiting", run, text="another process trains it")
+        self.tell("waiting", run, text=f"{locks.holder(self.experiment.work_folder(run.run_id) / LOCK)} trains it")
 
     def _look_elsewhere(self) -> None:
         """Take note of what other processes have finished, and take up what they have dropped."""
@@ -351,7 +353,7 @@ def _job(run: PlannedRun, config: Config) -> dict[str, Any]:
         "shortcut": shortcut.reference(),
         "seed": run.seed,
         "science": run.science,
-        "labels": {"network": run.network, "shortcut": run.shortcut, "seed": run.seed},
+        "labels": {"network": run.network, "shortcut": run.shortcut, "seed": run.seed, "recipe": run.recipe},
     }
 
 

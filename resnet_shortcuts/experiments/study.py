@@ -1,6 +1,5 @@
 """A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
 
-import contextlib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -216,10 +215,16 @@ def measure_costs(study: Study, experiment: Experiment, request: CostRequest, pr
     log, path = experiment.folder / "cost" / "log.txt", cost_file(experiment, request)
     durable.make_folder(log.parent)
     report = run_cost_pass(request, progress, processes.environment(request.threads), log)
-    with contextlib.suppress(IntegrityError):  # none, or a damaged one: written anew
+    kept = ""
+    try:
         if _knows_more(read_costs(path), report):
-            told = f"the stored report, of more rounds, is kept: to replace it, remove {path} and measure again"
-            return report.model_copy(update={"warnings": (*report.warnings, told)})
+            kept = f"the stored report, of more rounds, is kept: to replace it, delete {path} and measure again"
+    except sealed_files.NewerFormatError as error:
+        kept = f"the stored report is kept: {error}"
+    except IntegrityError:
+        pass  # none, or a damaged one: written anew
+    if kept:
+        return report.model_copy(update={"warnings": (*report.warnings, kept)})
     durable.write_file(path, sealed_files.render(report.model_dump(mode="json")))
     return report
 

@@ -14,9 +14,12 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.experiments.run_record import Resume
 
 _PR_SET_PDEATHSIG = 1
 _EVENT_SECONDS = 0.5  # at most this often a run tells how far it is
@@ -72,17 +75,16 @@ class Session:
         self.experiment = Experiment(Path(setup["results"]), setup["name"])
         self.work = self.experiment.work_folder(self.run_id)
         self.environment: dict[str, Any] = setup["environment"]
-        self.resumed: list[dict[str, Any]] = []
+        self.resumed: list[Resume] = []
         self.pace = Pace(setup["checkpoint_seconds"])
         self.began = self.told = time.monotonic()
         self.elapsed_before = 0.0
 
     def run(self) -> None:
         """Take the lock, train, publish. Tells the parent one of: busy, elsewhere, done, failed, stopped."""
-        from resnet_shortcuts.experiments import locks
-        from resnet_shortcuts.experiments.store import FAILED, LOCK, LOG, discard_work
+        from resnet_shortcuts.experiments.store import FAILED, LOG, discard_work
 
-        lock = locks.try_lock(self.work / LOCK)
+        lock = self.experiment.claim(self.run_id)
         if lock is None:
             return self.channel.tell("busy", run_id=self.run_id)
         keep = True
@@ -107,6 +109,7 @@ class Session:
         from resnet_shortcuts.data.data_config import DataSpec
         from resnet_shortcuts.data.dataset import load
         from resnet_shortcuts.experiments import checkpoints
+        from resnet_shortcuts.experiments.run_record import RunRecord
         from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
         from resnet_shortcuts.models.network_config import NetworkSpec
         from resnet_shortcuts.models.networks import build_network
@@ -145,24 +148,26 @@ class Session:
         files = {HISTORY: json.dumps(history, indent=1, allow_nan=False).encode()}
         if outcome.predictions is not None:
             files[PREDICTIONS] = pack_predictions(outcome.predictions, dataset.test.labels)
-        record = {
-            "run_id": self.run_id,
-            "science": job["science"],
-            "labels": job["labels"],
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "steps": outcome.step,
-            "test_accuracy": outcome.test_accuracy,
-            "train_error": 100.0 - outcome.history[-1].train_accuracy if outcome.history else None,
-            "digests": outcome.digests,
-            "data_vouched": dataset.vouched,
-            "environment": self.environment,
-            "resumed": self.resumed,
-            "elapsed_seconds": self._elapsed(),
-            "checkpoints": self.pace.tally,
-        }
-        self.experiment.publish(self.run_id, record, files)
-        return {key: record[key] for key in ("run_id", "status", "reason", "test_accuracy", "elapsed_seconds")}
+        record = RunRecord.model_validate(
+            {
+                "run_id": self.run_id,
+                "science": job["science"],
+                "labels": job["labels"],
+                "status": outcome.status,
+                "reason": outcome.reason,
+                "steps": outcome.step,
+                "test_accuracy": outcome.test_accuracy,
+                "train_error": 100.0 - outcome.history[-1].train_accuracy if outcome.history else None,
+                "digests": outcome.digests,
+                "data_vouched": dataset.vouched,
+                "environment": self.environment,
+                "resumed": self.resumed,
+                "elapsed_seconds": self._elapsed(),
+                "checkpoints": self.pace.tally,
+            }
+        )
+        self.experiment.publish(record, files)
+        return record.model_dump(include={"run_id", "status", "reason", "test_accuracy", "elapsed_seconds"})
 
     def _after_step(self, progress: Any, capture: Any) -> None:
         now = time.monotonic()
@@ -185,8 +190,8 @@ class Session:
         about = {
             "environment": self.environment,
             "elapsed_seconds": self._elapsed(),
-            "resumed": self.resumed,
-            "checkpoints": self.pace.tally,
+            "resumed": [resume.model_dump() for resume in self.resumed],
+            "checkpoints": self.pace.tally.model_dump(),
         }
         with self.pace.saving():
             state = capture()
@@ -195,12 +200,13 @@ class Session:
 
     def _resume_from(self, checkpoint: Any) -> None:
         from resnet_shortcuts.experiments import checkpoints
+        from resnet_shortcuts.experiments.run_record import Resume
 
         manifest = checkpoint.manifest
-        changed = checkpoints.differences(manifest.get("environment", {}), self.environment)
-        self.elapsed_before = max(0.0, float(manifest.get("elapsed_seconds", 0.0)))
-        self.pace.go_on_from(manifest.get("checkpoints", {}))
-        self.resumed = [*manifest.get("resumed", []), {"step": checkpoint.step, "changed": changed}]
+        changed = checkpoints.differences(manifest.environment, self.environment)
+        self.elapsed_before = manifest.elapsed_seconds
+        self.pace.go_on_from(manifest.checkpoints)
+        self.resumed = [*manifest.resumed, Resume(step=checkpoint.step, changed=changed)]
         if changed:
             told = ", ".join(f"{key} ({before} before, {now} now)" for key, (before, now) in changed.items())
             self._warn(f"resumed at step {checkpoint.step} with another {told}: the last bits may differ")
@@ -259,18 +265,15 @@ def _serve(channel: Channel, setup: Mapping[str, Any], job: Mapping[str, Any], s
 
 def note_failure(experiment: Any, job: Mapping[str, Any], reason: str) -> None:
     """Record why a run crashed, unless somebody else has it in hand or it is finished after all."""
-    from resnet_shortcuts import durable
-    from resnet_shortcuts.experiments import locks, sealed_files
-    from resnet_shortcuts.experiments.store import FAILED, LOCK
+    from resnet_shortcuts.experiments.run_record import RunRecord
 
-    work = experiment.work_folder(job["run_id"])
-    lock = locks.try_lock(work / LOCK)
+    lock = experiment.claim(job["run_id"])
     if lock is None:
         return
     try:
         if not experiment.finished(job["run_id"]):
-            record = {key: job[key] for key in ("run_id", "science", "labels")}
-            durable.write_file(work / FAILED, sealed_files.render({**record, "status": "failed", "reason": reason}))
+            about = {key: job[key] for key in ("run_id", "science", "labels")}
+            experiment.note_failure(RunRecord.model_validate({**about, "status": "failed", "reason": reason}))
     finally:
         lock.release()
 

@@ -257,7 +257,9 @@ def _compiler_errors() -> Iterator[None]:
     what, todo = "run.compile is true, but the training step was not compiled", "set run.compile to false"
     try:
         yield
-    except (exc.TorchDynamoException, exc.FailOnRecompileLimitHit) as error:
+    except exc.FailOnRecompileLimitHit as error:
+        raise RscError(what, "it was recompiled more often than torch allows", todo) from error
+    except exc.TorchDynamoException as error:
         raise RscError(what, _one_line(error), todo) from error
     if not utils.counters["stats"]["unique_graphs"]:
         raise RscError(what, "torch.compile is switched off in this process", "unset TORCHDYNAMO_DISABLE")

@@ -77,7 +77,7 @@ class Case:
         model, recipe = self.model(dataset), TrainSpec.model_validate(self.recipe)
         done = train(model, dataset, spec, recipe, seed=self.seed, precision=precision)
         assert done.status == "done", done.reason
-        return done.digests, done.history
+        return done.digests, [epoch.as_json() for epoch in done.history]
 
 
 def bf16_here() -> bool:

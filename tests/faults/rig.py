@@ -55,7 +55,7 @@ class Rig:
         run_id = self.plan.runs[number].run_id
         run, folder = self.experiment.run(run_id).verify(), self.experiment.run_folder(run_id)
         files = {name: (folder / name).read_bytes() for name in (HISTORY, PREDICTIONS)}
-        return {"digests": run.record["digests"], "accuracy": run.test_accuracy, "steps": run.record["steps"], **files}
+        return {"digests": run.digests, "accuracy": run.test_accuracy, "steps": run.steps, **files}
 
 
 def make_rig(folder: Path, cache: Path, text: str = YAML, *overrides: str) -> Rig:

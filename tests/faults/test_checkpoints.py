@@ -201,7 +201,7 @@ def test_fault_39_a_newer_format_says_what_reads_it(two):
     for manifest in two.glob("*.json"):
         record = sealed_files.parse(manifest.read_bytes(), manifest)
         manifest.write_bytes(sealed_files.render({**record, "format": 99}))
-    with pytest.raises(IntegrityError, match=r"format 99 \(this version reads 2\)"):
+    with pytest.raises(IntegrityError, match=r"format 99 \(this version reads 3\)"):
         checkpoints.newest(two, RUN_ID, pytest.fail)
 
 
@@ -212,8 +212,8 @@ def test_fault_40_a_resume_with_another_version_is_warned_of_and_recorded(server
     events = server.finish(rig, setup={"environment": setup["environment"]})
     (warning,) = [event["text"] for event in events if event["event"] == "warning"]
     assert "another threads (1 before, 2 now)" in warning
-    (resumed,) = rig.experiment.run(rig.plan.runs[0].run_id).record["resumed"]
-    assert resumed["changed"]["threads"] == [1, 2]
+    (resumed,) = rig.experiment.run(rig.plan.runs[0].run_id).resumed
+    assert resumed.changed["threads"] == [1, 2]
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import time
 import psutil
 import pytest
 
-from resnet_shortcuts import durable, machine
+from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.errors import EnvironmentFault
-from resnet_shortcuts.experiments import checkpoints, locks
+from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.run_states import list_runs
 from resnet_shortcuts.experiments.runner import run_plan
 from resnet_shortcuts.experiments.store import LOCK
