@@ -61,8 +61,8 @@ class Verdict:
 
     ``final`` verdicts do not change, whatever is trained later. ``look`` counts the looks that the comparison took part
     in, ``interval`` is the simultaneous one of the last of them. ``interim`` is the unadjusted 95 % interval of the
-    seeds at hand where they are no look, and carries no verdict. ``failures`` of ``runs`` runs diverged or collapsed
-    (those of the strategy itself).
+    seeds at hand where they are no look, and carries no verdict. ``failures`` of the
+    strategy's ``runs`` diverged or collapsed, ``collapsed`` of them the latter.
     """
 
     cell: Cell
@@ -72,6 +72,7 @@ class Verdict:
     interval: Interval | None
     interim: Interval | None
     failures: int
+    collapsed: int
     runs: int
 
 
@@ -81,7 +82,7 @@ class Standing:
 
     ``taken`` looks were made of ``len(seal.looks)``; ``next_seeds`` is the size of the next one, None after the last or
     once everything is decided. ``missing`` are the runs that it needs and that have not ended, ``lost`` those that
-    ended without a result, with the reason.
+    ended without a result, with the reason. ``comparisons`` share the error of 5 %.
     """
 
     seal: VerdictSeal
@@ -90,26 +91,31 @@ class Standing:
     next_seeds: int | None
     missing: Sequence[tuple[Cell, int]]
     lost: Sequence[tuple[Cell, int, str]]
+    comparisons: int
 
     def find(self, cell: Cell) -> Verdict | None:
         """The verdict of this strategy on this network under this recipe; None for what is not in the family."""
         return next((verdict for verdict in self.verdicts if verdict.cell == cell), None)
 
 
-def standing_of(seal: VerdictSeal, results: Results) -> Standing:
-    """Every verdict of the sealed family from the runs in ``results``; runs of other seeds and cells change nothing."""
+def standing_of(seal: VerdictSeal, results: Results, comparisons: int | None = None) -> Standing:
+    """Every verdict of the sealed family from the runs in ``results``; runs of other seeds and cells change nothing.
+
+    ``comparisons`` share the error of 5 %: the family, or more where the baseline was chosen among all pairs.
+    """
+    sharing = seal.family if comparisons is None else comparisons
     reader = _Reader(seal, results)
     cells = tuple(seal.cells())
     if not cells or not seal.looks:
         words = [reader.without_look(cell, TOO_FEW) for cell in cells]
-        return Standing(seal, words, 0, None, (), ())
-    decisions = sequential.decide(seal.looks, seal.margin, seal.family, reader.data)
+        return Standing(seal, words, 0, None, (), (), sharing)
+    decisions = sequential.decide(seal.looks, seal.margin, sharing, reader.data)
     taken = int(decisions.taken[0])
     is_open = [cell for place, cell in enumerate(cells) if not decisions.look[0, place]]
     upcoming = seal.looks[taken] if taken < len(seal.looks) and is_open else None
     verdicts = [reader.verdict(place, decisions, upcoming is None) for place in range(len(cells))]
     missing, lost = _awaited(seal, results, is_open, upcoming or 0)
-    return Standing(seal, verdicts, taken, upcoming, missing, lost)
+    return Standing(seal, verdicts, taken, upcoming, missing, lost, sharing)
 
 
 def _awaited(
@@ -217,9 +223,10 @@ class _Reader:
         differences = np.subtract(ours, theirs)
         absent = np.flatnonzero(np.isnan(differences))
         prefix = differences[: absent[0]] if len(absent) else differences
-        runs = sum(outcome is not None for outcome in self.outcomes(cell, everything))
+        ended = [outcome for outcome in self.outcomes(cell, everything) if outcome is not None]
+        collapsed = sum(failed) - sum(outcome.ended == "diverged" for outcome in ended)
         interim = _descriptive(prefix, self.least_sd) if len(prefix) else None
-        return Verdict(cell, word, False, 0, None, interim, sum(failed), runs)
+        return Verdict(cell, word, False, 0, None, interim, sum(failed), collapsed, len(ended))
 
 
 def _word(sign: int, within: bool) -> str:
