@@ -51,12 +51,12 @@ _ParserError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class _Terminated(BaseException):
-    """SIGTERM, where the sweep of ``train`` does not see to it: like KeyboardInterrupt, nothing else catches it."""
+    """SIGTERM outside the sweep of ``train``, which handles its own; nothing else catches it, as KeyboardInterrupt."""
 
 
 @contextlib.contextmanager
-def _telling_sigterm() -> Iterator[None]:
-    """Within, SIGTERM raises `_Terminated`, so that processes are ended and a line is printed on the way out."""
+def _sigterm_raises() -> Iterator[None]:
+    """Within, SIGTERM raises `_Terminated`, so that child processes are ended and an error line is printed."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise _Terminated
@@ -64,11 +64,11 @@ def _telling_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    previous = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
-        with _telling_sigterm():
+        with _sigterm_raises():
             result = command.main(args=arguments, prog_name="rsc", standalone_mode=False)
         if result == Exit.INTERRUPTED:  # Typer makes this of KeyboardInterrupt
             raise KeyboardInterrupt
