@@ -8,7 +8,9 @@ def counted(number: float, what: str) -> str:
 
 
 def side_by_side(number: int, what: str = "run") -> str:
-    """How many go at a time: ``one run at a time``, ``2 runs side by side``."""
+    """How many go at a time: ``one run at a time``, ``2 runs side by side``; 0 is one in the process that asks."""
+    if number == 0:
+        return f"one {what} at a time in this process"
     return f"one {what} at a time" if number == 1 else f"{number:,} {what}s side by side"
 
 

@@ -1,6 +1,7 @@
 """The durable writer: every crash state of a commit, every failing system call, and what a user is told."""
 
 import errno
+import os
 import resource
 import subprocess
 import sys
@@ -72,14 +73,13 @@ def test_crash_states_of_a_file_commit_are_the_old_or_the_new_content(tmp_path, 
 
 
 def test_crash_states_of_a_published_folder_are_nothing_or_the_whole(tmp_path, monkeypatch):
-    (tmp_path / "work").mkdir()
     files = {"a": OLD, "b": NEW}
-    target, staging = tmp_path / "runs" / "x", tmp_path / "work" / "staging"
-    states, final = states_of(lambda: durable.write_folder(target, files, staging), tmp_path, monkeypatch)
+    target = tmp_path / "runs" / "x"
+    states, final = states_of(lambda: durable.write_folder(target, files), tmp_path, monkeypatch)
     whole = {f"runs/x/{name}": data for name, data in files.items()}
     assert len(states) > 20
     for state in states:
-        assert {path: data for path, data in state.items() if path.startswith("runs/")} in ({}, whole)
+        assert {path: data for path, data in state.items() if path.startswith("runs/x/")} in ({}, whole)
     assert all(state.items() >= whole.items() for state in final), "a finished commit lasts"
 
 
@@ -152,10 +152,18 @@ def test_a_file_where_a_folder_belongs_is_told(tmp_path):
 
 
 def test_leftovers_of_dead_writers_are_swept(tmp_path):
-    durable.temporary_beside(tmp_path / "file").write_bytes(b"half")
-    (tmp_path / "file").write_bytes(OLD)
+    code = "import sys; from pathlib import Path; from resnet_shortcuts import durable\n"
+    code += "durable.temporary_beside(Path(sys.argv[1])).write_bytes(b'half')"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], check=True)
+    alive = durable.temporary_beside(tmp_path / "file")
+    elsewhere = tmp_path / ".file.tmp-another_host-2-ab12cd34"
+    for path in (tmp_path / "file", alive, elsewhere, tmp_path / ".file.tmp-99999999-0", tmp_path / ".mine.tmp-x"):
+        path.write_bytes(OLD)
     durable.sweep(tmp_path)
-    assert names(tmp_path) == ["file"]
+    assert names(tmp_path) == sorted(["file", alive.name, elsewhere.name, ".mine.tmp-x"])
+    os.utime(elsewhere, (0, 0))
+    durable.sweep(tmp_path)
+    assert names(tmp_path) == sorted(["file", alive.name, ".mine.tmp-x"])
 
 
 def test_a_file_system_that_cannot_sync_folders_is_lived_with(tmp_path, monkeypatch):

@@ -40,13 +40,14 @@ DataRoot = Annotated[
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Format = Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
         callback=_expanded,
-        help="Write to FILE; the format follows its extension.",
+        help="Write to FILE; its extension (.txt .md .csv .tex .json) gives the format.",
         show_default=False,
     ),
 ]

@@ -61,7 +61,7 @@ MEANINGS: dict[str, str] = {
     "run.device": "`auto` takes a GPU where torch can use one; `cuda` without one is an error (exit 5)",
     "run.precision": "`auto`: bf16 autocast where the hardware multiplies bf16, else fp32; asked for without hardware, "
     "bf16 is allowed, slow, and warned of; evaluation is always fp32",
-    "run.jobs": "runs side by side; `auto`: one a core on a CPU",
+    "run.jobs": "runs side by side; `auto`: one a core on a CPU; 0: one, in this process (for debuggers)",
     "run.compile": "torch.compile the training step (other bits than eager)",
     "run.evaluate_every": "epochs between evaluations; the last epoch is always evaluated",
     "run.checkpoint_seconds": "seconds between two checkpoints of a run; never less than 50 times what one "

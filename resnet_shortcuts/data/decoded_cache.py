@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
+from resnet_shortcuts import durable, locks
 from resnet_shortcuts.data.source_contract import Progress
 from resnet_shortcuts.errors import EnvironmentFault
 
@@ -53,21 +53,14 @@ def require_space(folder: Path, needed: int) -> None:
 
 @contextmanager
 def locked(path: Path, progress: Progress | None) -> Iterator[None]:
-    """Holds the lock file ``path``; another process that holds it is waited for. The kernel frees a dead process's
-    lock."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            if progress:
-                progress("waiting for another process that prepares this data", 0, 1)
-            lock.acquire(poll_interval=0.1)
-    try:
+    """Holds the lock file ``path``; another process that holds it is waited for."""
+
+    def waiting() -> None:
+        if progress:
+            progress(f"waiting for {locks.holder(path)}, which prepares this data", 0, 1)
+
+    with locks.locked(path, waiting):
         yield
-    finally:
-        lock.release()
 
 
 def array_hash(array: np.ndarray[Any, Any]) -> str:
@@ -97,18 +90,7 @@ def publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest last, force all to disk, and give the folder its final name in one step."""
     manifest["stat"] = _stats(staging)
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    for path in [*staging.iterdir(), staging]:
-        _sync(path)
-    staging.replace(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.publish_folder(staging, target)
 
 
 def _stats(folder: Path) -> dict[str, list[int]]:

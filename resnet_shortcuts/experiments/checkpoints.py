@@ -10,11 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import sealed_files
+from resnet_shortcuts.experiments.run_record import CheckpointTally, ListedFile, Resume, RunId, Stored
+from resnet_shortcuts.experiments.sealed_files import NewerFormatError
+from resnet_shortcuts.machine import Hardware
 
 KEPT = 2
 SHARE = 50
@@ -24,13 +29,26 @@ _TENSORS, _PROGRESS = "state.safetensors", "progress.json"  # as training.state 
 EXECUTION = ("threads", "device", "gpu", "cpu", "compile", "memory_format", "packages", "resnet_shortcuts")
 
 
+class Manifest(Stored):
+    """What is stored beside the tensors of a checkpoint; ``progress`` is the rest of the training state."""
+
+    run_id: RunId
+    step: Annotated[int, Field(ge=0)]
+    progress: dict[str, Any]
+    files: Annotated[dict[str, ListedFile], Field(min_length=1)]
+    environment: dict[str, Any] = Field(default_factory=dict)
+    elapsed_seconds: Annotated[float, Field(ge=0)] = 0.0
+    resumed: list[Resume] = Field(default_factory=list)
+    checkpoints: CheckpointTally = CheckpointTally()
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint: the state as ``training.state`` renders it, and the manifest."""
+    """A verified checkpoint: the state as ``training.training_state`` renders it, and the manifest."""
 
     step: int
     state: dict[str, bytes]
-    manifest: dict[str, Any]
+    manifest: Manifest
 
 
 class Pace:
@@ -60,20 +78,20 @@ class Pace:
         self._total += self._took
 
     @property
-    def tally(self) -> dict[str, Any]:
+    def tally(self) -> CheckpointTally:
         """How many were saved, and the seconds that they took together."""
-        return {"saved": self._saved, "seconds": round(self._total, 6)}
+        return CheckpointTally(saved=self._saved, seconds=round(self._total, 6))
 
-    def go_on_from(self, tally: Mapping[str, Any]) -> None:
+    def go_on_from(self, tally: CheckpointTally) -> None:
         """Count on from the tally of an earlier session."""
-        self._saved += int(tally.get("saved", 0))
-        self._total += float(tally.get("seconds", 0.0))
+        self._saved += tally.saved
+        self._total += tally.seconds
 
 
 def save(folder: Path, run_id: str, state: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
-    """Write a checkpoint, then drop all but the two newest. Raises EnvironmentFault; the older ones stay whole then.
+    """Write a checkpoint, then delete all but the two newest. Raises EnvironmentFault; the older ones stay whole then.
 
-    ``about`` goes into the manifest: environment, elapsed_seconds, resumed, checkpoints (`Pace.tally`).
+    ``about`` goes into the manifest: environment, elapsed_seconds, resumed, checkpoints, all JSON-able.
     """
     progress = json.loads(state[_PROGRESS])
     # An epoch's last step and its end are two states, hence both numbers.
@@ -96,12 +114,15 @@ def save(folder: Path, run_id: str, state: Mapping[str, bytes], about: Mapping[s
 def newest(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint that verifies, None if there is none at all; ``warn`` hears of damaged ones passed over.
 
-    Raises IntegrityError if there are checkpoints and none verifies.
+    Raises IntegrityError if there are checkpoints and none verifies, NewerFormatError if one is of a newer version: to
+    go on from an older one would replace it.
     """
     bad: list[IntegrityError] = []
     for path in _manifests(folder):
         try:
             checkpoint = _read(path, run_id)
+        except NewerFormatError:
+            raise
         except IntegrityError as error:
             bad.append(error)
             continue
@@ -109,7 +130,7 @@ def newest(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint
             warn(f"{passed.what}: {passed.where}: went back to the checkpoint of step {checkpoint.step}")
         return checkpoint
     if bad:
-        todo = "no checkpoint of this run is good: 'rsc runs --prune' drops them"
+        todo = "no checkpoint of this run is good: 'rsc runs --prune' deletes them"
         raise IntegrityError(bad[0].what, bad[0].where, todo)
     return None
 
@@ -121,7 +142,11 @@ def exists(folder: Path) -> bool:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Execution settings, each with its value then and now, that differ and so may change the last bits of a result."""
-    return {key: [before.get(key), now.get(key)] for key in EXECUTION if before.get(key) != now.get(key)}
+    changed = {key: [before.get(key), now.get(key)] for key in EXECUTION if before.get(key) != now.get(key)}
+    hardware = [Hardware.recorded(facts) for facts in (before, now)]
+    if not changed and not hardware[0].agrees(hardware[1]):  # processors of one name that are not alike
+        changed["hardware"] = [str(one) for one in hardware]
+    return changed
 
 
 def _manifests(folder: Path) -> list[Path]:
@@ -130,15 +155,12 @@ def _manifests(folder: Path) -> list[Path]:
 
 
 def _read(path: Path, run_id: str) -> Checkpoint:
-    manifest = sealed_files.parse(sealed_files.read(path), path)
-    if manifest.get("run_id") != run_id:
-        raise IntegrityError(f"checkpoint of another run ({manifest.get('run_id')})", str(path), "remove it")
-    try:
-        (name, listed), *_ = manifest["files"].items()
-        step, progress = int(manifest["step"]), manifest["progress"]
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise IntegrityError("not a checkpoint's manifest", str(path), "remove it") from error
+    manifest = sealed_files.load(path, Manifest)
+    if manifest.run_id != run_id:
+        raise IntegrityError(f"checkpoint of another run ({manifest.run_id})", str(path), "delete it")
+    name, listed = next(iter(manifest.files.items()))
     if Path(name).name != name:
-        raise IntegrityError("checkpoint names a file elsewhere", str(path), "remove it")
-    tensors = sealed_files.read_listed(path.with_name(name), listed)
-    return Checkpoint(step, {_TENSORS: tensors, _PROGRESS: json.dumps(progress).encode()}, manifest)
+        raise IntegrityError("checkpoint names a file elsewhere", str(path), "delete it")
+    tensors = sealed_files.read_listed(path.with_name(name), listed.bytes, listed.sha256)
+    progress = json.dumps(manifest.progress).encode()
+    return Checkpoint(manifest.step, {_TENSORS: tensors, _PROGRESS: progress}, manifest)

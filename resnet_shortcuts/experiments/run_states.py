@@ -1,13 +1,14 @@
-"""What became of each run of an experiment: the list that ``rsc runs`` shows, and the unfinished that it prunes."""
+"""What became of each run of an experiment: the list that ``rsc runs`` shows, and the unfinished that it deletes."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resnet_shortcuts import garbage_collector
+from resnet_shortcuts import garbage_collector, locks
 from resnet_shortcuts.errors import IntegrityError, RscError
-from resnet_shortcuts.experiments import checkpoints, locks
-from resnet_shortcuts.experiments.store import LOCK, Experiment, discard_work
+from resnet_shortcuts.experiments import checkpoints
+from resnet_shortcuts.experiments.sealed_files import NewerFormatError
+from resnet_shortcuts.experiments.store import LOCK, Experiment, discard_work, holds_work
 
 if TYPE_CHECKING:
     from resnet_shortcuts.experiments.plan import PlannedRun
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class RunState:
     """A line of ``rsc runs``.
 
-    ``state`` is done, diverged, failed, damaged, running, interrupted, planned (nothing yet) or left over.
+    ``state`` is done, diverged, failed, damaged, newer (written by a newer version), running, interrupted, planned
+    (nothing yet) or left over.
     """
 
     run_id: str
@@ -27,64 +29,70 @@ class RunState:
     state: str
     reason: str = ""
     test_accuracy: float | None = None
+    recipe: str = ""
 
 
 @garbage_collector.at_rest()
 def list_runs(experiment: Experiment) -> list[RunState]:
     """Every run of the plan, in its order, then what else is stored. Changes nothing."""
     plan = experiment.plan()
-    states = [_state(experiment, run) for run in plan.runs]
+    states = [_state_of(experiment, run) for run in plan.runs]
     for run_id in experiment.left_over(plan):
         try:
             run = experiment.run(run_id)
         except RscError as error:
-            states.append(RunState(run_id, "", "", None, "damaged", str(error)))
+            states.append(RunState(run_id, "", "", None, _unreadable(error), str(error)))
         else:
-            reason = "the plan does not name it"
-            states.append(RunState(run_id, run.network, run.shortcut, run.seed, "left over", reason, run.test_accuracy))
+            reason, accuracy = "the plan does not name it", run.test_accuracy
+            state = RunState(run_id, run.network, run.shortcut, run.seed, "left over", reason, accuracy, run.recipe)
+            states.append(state)
     return states
 
 
-def _state(experiment: Experiment, planned: "PlannedRun") -> RunState:
+def _unreadable(error: RscError) -> str:
+    return "newer" if isinstance(error, NewerFormatError) else "damaged"
+
+
+def _state_of(experiment: Experiment, planned: "PlannedRun") -> RunState:
+    state, reason, accuracy = _look(experiment, planned)
+    labels = (planned.run_id, planned.network, planned.shortcut, planned.seed)
+    return RunState(*labels, state, reason, accuracy, planned.recipe)
+
+
+def _look(experiment: Experiment, planned: "PlannedRun") -> tuple[str, str, float | None]:
+    """State, reason and accuracy of a run."""
     run_id = planned.run_id
-
-    def line(state: str, reason: str = "", accuracy: float | None = None) -> RunState:
-        return RunState(run_id, str(planned.network), str(planned.shortcut), planned.seed, state, reason, accuracy)
-
-    if experiment.finished(run_id):
-        try:
-            run = experiment.run(run_id, planned.science).verify()
-        except IntegrityError as error:
-            return line("damaged", str(error))
-        return line(run.status, run.reason, run.test_accuracy)
     work = experiment.work_folder(run_id)
-    if locks.is_held(work / LOCK):
-        return line("running")
     try:
+        if experiment.finished(run_id):
+            run = experiment.run(run_id, planned.science).verify()
+            return run.status, run.reason, run.test_accuracy
+        if work.is_symlink() or not work.is_dir():
+            return "planned", "", None
+        if locks.is_held(work / LOCK):
+            return "running", "", None
         checkpoint = checkpoints.newest(work, run_id, warn=lambda text: None)
-    except IntegrityError as error:  # none is good: to go on would fail, whatever the last attempt failed of
-        return line("damaged", str(error))
+    except IntegrityError as error:  # of checkpoints, none is good: to go on would fail, whatever failed before
+        return _unreadable(error), str(error), None
     if failure := experiment.failure(run_id):
-        return line("failed", failure.reason)
-    if checkpoint:
-        return line("interrupted", "a checkpoint is kept")
-    return line("interrupted", "no checkpoint yet") if work.is_dir() else line("planned")
+        return "failed", failure.reason, None
+    return "interrupted", "a checkpoint is kept" if checkpoint else "no checkpoint yet", None
 
 
 def prunable(experiment: Experiment) -> list[Path]:
-    """What ``prune`` would remove: work folders of runs that are neither finished nor running."""
+    """What ``prune`` would delete: work folders of runs that are neither finished nor running, and nothing else."""
     base = experiment.folder / "work"
-    folders = sorted(path for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+    folders = sorted(path for path in base.iterdir() if holds_work(path)) if base.is_dir() else []
     return [path for path in folders if not experiment.finished(path.name) and not locks.is_held(path / LOCK)]
 
 
 def prune(experiment: Experiment) -> list[Path]:
-    """Remove what is not finished and not running; returns what was removed. Finished results are never touched."""
-    removed = []
+    """Delete what is neither finished nor running; returns what was deleted. Finished results are never touched."""
+    deleted = []
     for folder in prunable(experiment):
         lock = locks.try_lock(folder / LOCK)
         if lock is None:
-            continue  # somebody took it up just now
+            continue  # another process has just taken it up
         discard_work(folder, lock)
-        removed.append(folder)
-    return removed
+        deleted.append(folder)
+    return deleted

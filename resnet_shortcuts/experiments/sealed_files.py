@@ -1,41 +1,62 @@
 """JSON records that carry their own hash and those of the files beside them, so that damage and edits are found.
 
-A record ends with the hash of all its bytes before that. Records of format 1 carry the hash of their canonical spelling
-instead: they are still read, which takes longer, since each is spelled out again to be checked.
+A record ends with the hash of all its bytes before that. Records of format 1 carry the hash of their canonical JSON
+instead. Keys that this version does not know are kept; a format number that it does not know is left alone.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from resnet_shortcuts.errors import EnvironmentFault, IntegrityError
+from pydantic import BaseModel, ValidationError
 
-FORMAT, CANONICAL = 2, 1
-"""The format that is written, and the older one that is still read."""
+from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, UsageError
+from resnet_shortcuts.hashing import canonical, sha256
+
+FORMAT, CANONICAL = 3, 1
+"""The format that is written, and the oldest one that is read."""
 SEAL = "sha256"
 """The key of a record's own hash."""
-_LARGEST_RECORD = 64 * 2**20
+LARGEST_RECORD = 64 * 2**20
+"""Bytes of the largest JSON file that is written, and that is read."""
+LEFT_OUT = "it is left out"
 _LAST_KEY = b',\n "sha256": "'
-_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def canonical(document: Any) -> bytes:
-    """The one spelling of a JSON document that is hashed. Raises ValueError on NaN and infinity."""
-    return _encoder.encode(document).encode()
+class NewerFormatError(IntegrityError):
+    """A file of a newer version of this package: not damaged, so it is never moved, replaced or trained again."""
+
+    def __init__(self, kind: str, written: int, read: int, where: Path | str) -> None:
+        todo = "upgrade resnet-shortcuts to the version that wrote it, or a newer one"
+        super().__init__(f"{kind} of format {written} (this version reads {read})", str(where), todo)
+
+    def __reduce__(self) -> Any:
+        return IntegrityError, (self.what, self.where, self.todo)
 
 
-def sha256(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+def check_format(written: Any, kind: str, where: Path | str, read: int = FORMAT) -> None:
+    """Raises NewerFormatError for a format number above ``read``."""
+    if isinstance(written, int) and written > read:
+        raise NewerFormatError(kind, written, read, where)
 
 
 def render(document: Mapping[str, Any]) -> bytes:
-    """A record as JSON for people to read, with the hash of all that is before it as last key."""
+    """A record as JSON for people to read, with the hash of all that is before it as last key.
+
+    Raises UsageError for more than `LARGEST_RECORD` bytes, which `read` would refuse.
+    """
     text = json.dumps({"format": FORMAT, **document}, indent=1, ensure_ascii=False, allow_nan=False)
-    return _sealed(text.encode().removesuffix(b"\n}"))
+    data = _sealed(text.encode().removesuffix(b"\n}"))
+    if len(data) > LARGEST_RECORD:
+        what = f"a record of {len(data):,} bytes, and {LARGEST_RECORD:,} are the most that can be stored"
+        raise UsageError(what, str(document.get("name", "")), "use fewer or shorter names, or fewer runs")
+    return data
 
 
 def _sealed(data: bytes) -> bytes:
@@ -48,19 +69,17 @@ def seal_holds(data: bytes) -> bool:
 
 
 def parse(data: bytes, where: Path | str) -> dict[str, Any]:
-    """The record without its hash. Raises IntegrityError if it is damaged, edited or of a newer format."""
+    """The record without its hash. Raises IntegrityError if damaged or edited, NewerFormatError if it is newer."""
     try:
         record = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise IntegrityError("damaged record (not JSON)", str(where), "it is left out") from error
+        raise IntegrityError("damaged record (not JSON)", str(where), LEFT_OUT) from error
     if not isinstance(record, dict) or SEAL not in record:
-        raise IntegrityError("damaged record (no hash in it)", str(where), "it is left out")
+        raise IntegrityError("damaged record (no hash in it)", str(where), LEFT_OUT)
     seal = record.pop(SEAL)
-    if isinstance(record.get("format"), int) and record["format"] > FORMAT:
-        todo = "upgrade resnet-shortcuts to the version that wrote it, or a newer one"
-        raise IntegrityError(f"record of format {record['format']} (this version reads {FORMAT})", str(where), todo)
+    check_format(record.get("format"), "record", where)
     if not (seal_holds(data) or (record.get("format") == CANONICAL and _fits(seal, record))):
-        raise IntegrityError("damaged or edited record (its hash does not fit)", str(where), "it is left out")
+        raise IntegrityError("damaged or edited record (its hash does not fit)", str(where), LEFT_OUT)
     return record
 
 
@@ -72,41 +91,65 @@ def _fits(seal: Any, record: dict[str, Any]) -> bool:
         return False
 
 
-def read(path: Path | str) -> bytes:
-    """The bytes of a file. Raises IntegrityError if it is missing or absurdly large, EnvironmentFault if unreadable."""
+def load(path: Path | str, model: type[Model]) -> Model:
+    """The record in a file as this model. Raises IntegrityError, which names the key, where it has another shape."""
+    return shaped(parse(read(path), path), model, path)
 
-    def check(size: int) -> None:
-        if size > _LARGEST_RECORD and str(path).endswith(".json"):
-            raise IntegrityError("damaged record (absurdly large)", str(path), "it is left out")
 
+def shaped(document: Any, model: type[Model], where: Path | str) -> Model:
+    """A document as this model. Raises IntegrityError with the first key whose value is not what it should be."""
     try:
-        return _contents(path, check)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise IntegrityError("a file is missing", str(path), "it is left out") from error
+        return model.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the record"
+        what = f"ill-formed record ({ascii(key[:60])[1:-1]}: {first['msg'][:100]})"
+        raise IntegrityError(what, str(where), LEFT_OUT) from error
 
 
-def _contents(path: Path | str, check: Callable[[int], None]) -> bytes:
-    """The bytes of a file, its size checked before anything is read. Raises EnvironmentFault if it cannot be read.
+def read(path: Path | str, largest: int = LARGEST_RECORD) -> bytes:
+    """The bytes of a file. Raises IntegrityError if it is missing, larger, or not a regular file (a link is not);
+    EnvironmentFault if it cannot be read.
+    """
+    try:
+        size, data = _contents(path, largest)
+    except _ABSENT as error:
+        raise IntegrityError("a file is missing", str(path), LEFT_OUT) from error
+    if size > largest or len(data) > largest:
+        raise IntegrityError("damaged record (absurdly large)", str(path), LEFT_OUT)
+    return data
+
+
+def _contents(path: Path | str, wanted: int) -> tuple[int, bytes]:
+    """The size of a file and its bytes, one more than ``wanted`` at most, none where its size is larger.
 
     Through the system calls themselves: a comparison reads tens of thousands of small files, and pathlib's and io's
     objects around each would take twice the time of the rest.
     """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # opening a named pipe must not wait
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe is no reason to wait
+        descriptor = os.open(path, flags)
         try:
-            size = os.fstat(descriptor).st_size
-            check(size)
-            data = os.read(descriptor, size + 1)  # one more than there is: fewer come only at the end of a file
-            while len(data) != size and (more := os.read(descriptor, 2**20)):  # it stopped early, or the file grew
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                if stat.S_ISDIR(status.st_mode):
+                    raise IsADirectoryError
+                raise IntegrityError("not a regular file", str(path), LEFT_OUT)
+            if status.st_size > wanted:
+                return status.st_size, b""
+            data = os.read(descriptor, status.st_size + 1)  # one more: fewer come only at the end of a file
+            while len(data) <= wanted and len(data) != status.st_size and (more := os.read(descriptor, 2**20)):
                 data += more
         finally:
             os.close(descriptor)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except _ABSENT:
         raise
     except OSError as error:
+        if os.path.islink(path):  # noqa: PTH114
+            raise IntegrityError("a link instead of a file", str(path), LEFT_OUT) from error
         todo = "check the disk and the permissions"
         raise EnvironmentFault(f"cannot read ({error.strerror})", str(path), todo) from error
-    return data
+    return status.st_size, data
 
 
 def listing(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
@@ -114,21 +157,14 @@ def listing(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
     return {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in files.items()}
 
 
-def read_listed(path: Path | str, listed: Mapping[str, Any]) -> bytes:
-    """A file's bytes if they are those that the record lists; the length is compared before anything is read."""
-
-    def refuse(found: str) -> IntegrityError:
-        what = f"damaged file ({found} instead of {listed['bytes']} bytes)"
-        return IntegrityError(what, str(path), "it is left out")
-
-    def check(size: int) -> None:
-        if size != listed["bytes"]:
-            raise refuse(f"{size} bytes")
-
+def read_listed(path: Path | str, length: int, digest: str) -> bytes:
+    """A file's bytes if they have this length, which is compared before anything is read, and this SHA-256."""
     try:
-        data = _contents(path, check)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise refuse("missing") from error
-    if sha256(data) != listed["sha256"]:
-        raise IntegrityError("damaged or edited file (its hash does not fit)", str(path), "it is left out")
+        size, data = _contents(path, length)
+    except _ABSENT as error:
+        raise IntegrityError(f"damaged file (missing instead of {length} bytes)", str(path), LEFT_OUT) from error
+    if size != length:
+        raise IntegrityError(f"damaged file ({size} bytes instead of {length} bytes)", str(path), LEFT_OUT)
+    if sha256(data) != digest:
+        raise IntegrityError("damaged or edited file (its hash does not fit)", str(path), LEFT_OUT)
     return data

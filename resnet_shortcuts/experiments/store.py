@@ -4,26 +4,32 @@ config.yaml  plan.json  cost/*.json
 runs/RUN_ID/{run.json, history.json, predictions.safetensors[, weights.safetensors]}   finished: done or diverged
 work/RUN_ID/{lock, log.txt, checkpoint-*, failed.json}                                  on the way, or crashed
 damaged/RUN_ID-N/                                                                       set aside by `train`
+
+The results folder, NAME, runs/ and work/ may be links to other disks; nothing below may.
 """
 
 import contextlib
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PrivateAttr, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from resnet_shortcuts import durable
+from resnet_shortcuts import durable, locks
 from resnet_shortcuts.errors import IntegrityError, UsageError
-from resnet_shortcuts.experiments import locks, sealed_files
+from resnet_shortcuts.experiments import sealed_files
+from resnet_shortcuts.experiments.run_record import Epoch, RunRecord
+from resnet_shortcuts.experiments.sealed_files import LEFT_OUT, NewerFormatError
+from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -33,117 +39,89 @@ if TYPE_CHECKING:
 
 RUN, HISTORY, PREDICTIONS, WEIGHTS = "run.json", "history.json", "predictions.safetensors", "weights.safetensors"
 PLAN, DEFAULT_RESULTS = "plan.json", Path("results")
-FAILED, LOCK, LOG = "failed.json", "lock", "log.txt"
+CONFIG, FAILED, LOCK, LOG = "config.yaml", "failed.json", "lock", "log.txt"
+LARGEST_CONFIG = 2**20
+ACCURACY_TOLERANCE = 1e-4
+"""Percentage points by which a recorded accuracy may differ from that of the predictions, which is rounding."""
+_EPOCHS = TypeAdapter(list[Epoch])
+_RUN_ID = re.compile(r"[0-9a-f]{16}")
+_OWN_WORK = re.compile(r"lock|log\.txt|failed\.json|publish|checkpoint-\d+-\d+\.(json|safetensors)|\..*\.tmp-.*")
+"""Names of what a work folder holds; 'publish' is what versions before format 3 left."""
 
 
-@dataclass(frozen=True)
-class StoredRun:
-    """A run that ended: ``status`` is 'done', 'diverged' or 'failed' (crashed or out of memory; has no files)."""
+class StoredRun(RunRecord):
+    """The record of a run that ended, and the files beside it, verified when they are read."""
 
-    folder: Path
-    record: dict[str, Any]
+    _folder: Path = PrivateAttr()
 
-    @property
-    def run_id(self) -> str:
-        """The first 16 hexadecimal digits of the hash of `science`."""
-        return str(self.record["run_id"])
-
-    @property
-    def status(self) -> str:
-        """'done', 'diverged' or 'failed'."""
-        return str(self.record["status"])
-
-    @property
-    def reason(self) -> str:
-        """Why it diverged or failed; empty if done."""
-        return str(self.record.get("reason", ""))
+    @classmethod
+    def read(cls, folder: Path | str, name: str = RUN) -> Self:
+        """The run whose record is this file. Raises IntegrityError (NewerFormatError) where it is not sound."""
+        run = sealed_files.load(f"{folder}{os.sep}{name}", cls)
+        run._folder = Path(folder)
+        return run
 
     @property
-    def network(self) -> str:
-        """The name of the network, as tables show it."""
-        return str(self.record["labels"]["network"])
-
-    @property
-    def shortcut(self) -> str:
-        """The name of the strategy, as tables show it."""
-        return str(self.record["labels"]["shortcut"])
-
-    @property
-    def seed(self) -> int:
-        """The seed of everything drawn at random."""
-        return int(self.record["labels"]["seed"])
-
-    @property
-    def science(self) -> dict[str, Any]:
-        """What the id hashes: strategy, network, data, recipe, seed, precision, format."""
-        return dict(self.record["science"])
-
-    @property
-    def environment(self) -> dict[str, Any]:
-        """Where and with what it ran: recorded, not hashed."""
-        return dict(self.record.get("environment", {}))
-
-    @property
-    def test_accuracy(self) -> float | None:
-        """Percent, after the last epoch; None unless done."""
-        return self.record.get("test_accuracy")
-
-    @property
-    def train_error(self) -> float | None:
-        """Percent of training images (as augmented) answered wrongly during the last epoch; None without an epoch."""
-        return self.record.get("train_error")
-
-    @property
-    def elapsed_seconds(self) -> float | None:
-        """Wall time of all sessions together; the machine was shared, so this is no cost."""
-        return self.record.get("elapsed_seconds")
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self._folder
 
     def history(self) -> list[dict[str, Any]]:
         """One dict an epoch, as ``training.loop.Outcome`` has it; empty for a failed run. Raises IntegrityError."""
-        if HISTORY not in self._listed:
+        if HISTORY not in self.files:
             return []
-        epochs: list[dict[str, Any]] = json.loads(self._read(HISTORY))
+        data = self._read(HISTORY)
+        try:
+            _EPOCHS.validate_json(data)
+            epochs: list[dict[str, Any]] = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise IntegrityError("ill-formed history", str(self._folder / HISTORY), LEFT_OUT) from error
         return epochs
 
     def predictions(self) -> NDArray[np.int64]:
         """The predicted class of each test image, int64 (n_test,). Raises IntegrityError."""
-        return self._answers["predictions"].astype(np.int64)
-
-    def labels(self) -> NDArray[np.int64]:
-        """The true class of each test image, int64 (n_test,). Raises IntegrityError."""
-        return self._answers["labels"].astype(np.int64)
+        return self._answers()[0].astype(np.int64)
 
     def labels_correct(self) -> NDArray[np.bool_]:
         """Whether each test image was answered rightly, bool (n_test,). Raises IntegrityError."""
-        right: NDArray[np.bool_] = self._answers["predictions"] == self._answers["labels"]
-        return right
+        predictions, labels = self._answers()
+        return np.asarray(predictions == labels)
 
     def verify(self, *names: str) -> Self:
-        """Read these files, or every one, and compare each with its hash. Raises IntegrityError."""
-        for name in names or self._listed:
-            if name in self._listed:
+        """Read these files, or every one, and compare each with its hash, and the accuracy with the predictions.
+
+        Raises IntegrityError.
+        """
+        for name in names or self.files:
+            if name == PREDICTIONS:
+                self._answers()
+            elif name in self.files:
                 self._read(name)
         return self
 
-    @property
-    def _listed(self) -> dict[str, Any]:
-        listed: dict[str, Any] = self.record.get("files", {})
-        return listed
-
-    @cached_property
-    def _answers(self) -> dict[str, NDArray[Any]]:
-        if PREDICTIONS not in self._listed:
-            what = f"a {self.status} run has no predictions"
-            raise IntegrityError(what, str(self.folder / PREDICTIONS), "it is left out")
+    def _answers(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The predicted and the true classes."""
+        path = str(self._folder / PREDICTIONS)
+        if PREDICTIONS not in self.files:
+            raise IntegrityError(f"a {self.status} run has no predictions", path, LEFT_OUT)
         try:
-            return dict(load(self._read(PREDICTIONS)))
-        except SafetensorError as error:
-            raise IntegrityError("damaged predictions", str(self.folder / PREDICTIONS), "it is left out") from error
+            answers = load(self._read(PREDICTIONS))
+            predictions, labels = answers["predictions"], answers["labels"]
+        except (SafetensorError, KeyError) as error:
+            raise IntegrityError("damaged predictions", path, LEFT_OUT) from error
+        if predictions.ndim != 1 or predictions.shape != labels.shape or not labels.size:
+            raise IntegrityError("ill-formed predictions", path, LEFT_OUT)
+        accuracy = 100.0 * float((predictions == labels).mean())
+        if self.test_accuracy is not None and abs(self.test_accuracy - accuracy) > ACCURACY_TOLERANCE:
+            what = f"the record says {self.test_accuracy:g} % accuracy, its predictions have {accuracy:g} %"
+            raise IntegrityError(what, path, LEFT_OUT)
+        return predictions, labels
 
     def _read(self, name: str) -> bytes:
         if os.sep in name:
-            raise IntegrityError("the record names a file elsewhere", str(self.folder), "it is left out")
-        return sealed_files.read_listed(f"{self.folder}{os.sep}{name}", self._listed[name])
+            raise IntegrityError("the record names a file elsewhere", str(self._folder), LEFT_OUT)
+        listed = self.files[name]
+        return sealed_files.read_listed(f"{self._folder}{os.sep}{name}", listed.bytes, listed.sha256)
 
 
 class Experiment:
@@ -175,32 +153,56 @@ class Experiment:
 
     @classmethod
     def create(cls, results: Path, config: "Config", plan: "Plan") -> "Experiment":
-        """The experiment of this config, its config and plan written where they are new. Raises EnvironmentFault."""
+        """The experiment of this config, its config and plan written where they are new; again changes nothing.
+
+        Raises EnvironmentFault, NewerFormatError where the stored plan is of a newer version.
+        """
         experiment = cls(results, config.name)
-        rendered = {"config.yaml": config.to_yaml(), PLAN: plan.to_json()}
+        text = config.to_yaml()
+        sealed = plan.model_copy(update={"config_sha256": sha256(text.encode())})
+        rendered = {CONFIG: text, PLAN: sealed.to_json()}
         durable.make_folder(experiment.folder)
         with locks.locked(experiment.folder / ".lock"):
+            try:
+                experiment.plan()
+            except NewerFormatError:
+                raise  # its runs are not ours to replan
+            except IntegrityError:
+                pass  # none, or a damaged one: written anew
+            for folder in (experiment.folder, experiment.folder / "cost", experiment._runs):
+                durable.sweep(folder)
             for name, text in rendered.items():
                 path = experiment.folder / name
-                if not path.is_file() or path.read_bytes() != text.encode():  # bytes: damage need not be text
+                if path.is_symlink() or not path.is_file() or path.read_bytes() != text.encode():
                     durable.write_file(path, text.encode())
         return experiment
 
     def plan(self) -> "Plan":
-        """The plan of the newest `train`. Raises IntegrityError."""
+        """The plan of the newest `train`. Raises IntegrityError (NewerFormatError)."""
         from resnet_shortcuts.experiments.plan import Plan
 
         path, todo = self.folder / PLAN, "the same 'rsc train' again writes it anew"
         if path.is_dir():
             raise IntegrityError("damaged plan (a folder has its name)", str(path), f"remove the folder; {todo}")
         try:
-            return Plan.from_json(sealed_files.read(path).decode())
+            return Plan.from_json(sealed_files.read(path).decode(), path)
+        except NewerFormatError:
+            raise
         except IntegrityError as error:
             raise IntegrityError(f"damaged or edited plan ({error.what})", str(path), todo) from error
         except UnicodeDecodeError as error:
             raise IntegrityError("damaged or edited plan (not text)", str(path), todo) from error
-        except ValueError as error:
-            raise IntegrityError(f"damaged or edited plan ({error})", str(path), todo) from error
+
+    def config_text(self, plan: "Plan") -> str:
+        """The stored config, as YAML. Raises IntegrityError where it is not the one that the plan was made of."""
+        path, todo = self.folder / CONFIG, "the same 'rsc train' again writes it anew"
+        data = sealed_files.read(path, LARGEST_CONFIG)
+        if plan.config_sha256 not in (None, sha256(data)):
+            raise IntegrityError("damaged or edited config (it is not the one of the plan)", str(path), todo)
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise IntegrityError("damaged config (not text)", str(path), todo) from error
 
     def run_folder(self, run_id: str) -> Path:
         """Where the finished run is, or will be."""
@@ -214,6 +216,22 @@ class Experiment:
         """Where a run on its way keeps lock, log and checkpoints."""
         return self.folder / "work" / run_id
 
+    def claim(self, run_id: str) -> locks.Lock | None:
+        """The lock of a run and its work folder, cleared of what dead writers left; None where another has it.
+
+        A link in place of the work folder is removed, and what it leads to is left alone. Raises EnvironmentFault.
+        """
+        work = self.work_folder(run_id)
+        if work.is_symlink():
+            durable.remove(work)
+        lock = locks.try_lock(work / LOCK)
+        if lock is not None:
+            durable.sweep(work)
+            log = work / LOG
+            if log.is_symlink() or (log.exists() and not os.access(log, os.W_OK)):  # another user's
+                durable.discard(log)
+        return lock
+
     def finished(self, run_id: str) -> bool:
         """Whether a result is published; says nothing of whether it is still good."""
         return os.path.lexists(f"{self._runs}{os.sep}{run_id}")  # whatever it is: publishing would find it in the way
@@ -223,18 +241,17 @@ class Experiment:
 
         ``science``: what the id hashes, where a plan that was verified says it; comparing is faster than hashing again.
         """
-        folder = self.run_folder(run_id)
-        path = f"{folder}{os.sep}{RUN}"
-        record = sealed_files.parse(sealed_files.read(path), path)
-        own = record.get("science")
-        fits = (own is not None and own == science) or sealed_files.sha256(sealed_files.canonical(own))[
-            : len(run_id)
-        ] == run_id
-        if record.get("run_id") != run_id or not fits:
-            raise IntegrityError("this result belongs to another run", str(folder), "it is left out")
-        if record.get("status") not in {"done", "diverged"} or not isinstance(record.get("files"), dict):
-            raise IntegrityError("the record is not of a finished run", str(folder), "it is left out")
-        return StoredRun(folder, record)
+        folder = f"{self._runs}{os.sep}{run_id}"
+        if os.path.islink(folder):  # noqa: PTH114
+            raise IntegrityError("a link instead of a folder", folder, LEFT_OUT)
+        run = StoredRun.read(folder)
+        fits = run.science == science or sha256(canonical(run.science))[: len(run_id)] == run_id
+        if run.run_id != run_id or not fits:
+            raise IntegrityError("this result belongs to another run", folder, LEFT_OUT)
+        answered = PREDICTIONS in run.files and run.test_accuracy is not None
+        if run.status == "failed" or (run.status == "done" and not answered):
+            raise IntegrityError("the record is not of a finished run", folder, LEFT_OUT)
+        return run
 
     def runs(self) -> list[StoredRun]:
         """The runs of the plan that ended, in its order, each verified whole; damaged ones are left out."""
@@ -273,21 +290,28 @@ class Experiment:
             return False
 
     def failure(self, run_id: str) -> StoredRun | None:
-        """The record of a crash that no later attempt has mended."""
-        path = self.work_folder(run_id) / FAILED
-        if not path.is_file():
-            return None
+        """The record of a crash that no later attempt has repaired."""
         try:
-            return StoredRun(path.parent, sealed_files.parse(sealed_files.read(path), path))
+            return StoredRun.read(self.work_folder(run_id), FAILED)
         except IntegrityError:
-            return None  # a torn note of a crash: the run is simply not finished
+            return None  # none, or one that was cut short: the run is simply not finished
 
-    def publish(self, run_id: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Make a finished run last. For the holder of its lock. Raises EnvironmentFault."""
-        staging = self.work_folder(run_id) / "publish"
-        durable.remove(staging)  # of an earlier attempt that died here
-        whole = {**files, RUN: sealed_files.render({**record, "files": sealed_files.listing(files)})}
-        durable.write_folder(self.run_folder(run_id), whole, staging)
+    def publish(self, record: RunRecord, files: Mapping[str, bytes]) -> bool:
+        """Make a finished run last. For the holder of its lock. False where another process has published it meanwhile.
+
+        Raises EnvironmentFault, IntegrityError where what was published meanwhile is damaged.
+        """
+        document = {**record.to_json(), "files": sealed_files.listing(files), "format": sealed_files.FORMAT}
+        try:
+            durable.write_folder(self.run_folder(record.run_id), {**files, RUN: sealed_files.render(document)})
+        except FileExistsError:
+            self.run(record.run_id).verify()
+            return False
+        return True
+
+    def note_failure(self, record: RunRecord) -> None:
+        """Keep why a run crashed. For the holder of its lock. Raises EnvironmentFault."""
+        durable.write_file(self.work_folder(record.run_id) / FAILED, sealed_files.render(record.to_json()))
 
     def set_aside(self, run_id: str) -> Path:
         """Move a damaged result out of the way, so that it can be trained again; returns where it is now."""
@@ -308,22 +332,28 @@ def train_command(config: Path, results: Path) -> str:
 
 
 def read_costs(path: Path) -> "CostReport":
-    """A stored cost report. Raises IntegrityError where it is missing, damaged or no report."""
-    from resnet_shortcuts.cost.cost_request import CostReport
+    """A stored cost report. Raises IntegrityError (NewerFormatError) where it is missing, damaged or not a report."""
+    from resnet_shortcuts.cost.cost_request import FORMAT, CostReport
 
+    document = sealed_files.parse(sealed_files.read(path), path)
+    sealed_files.check_format(document.get("format"), "cost report", path, FORMAT)
     try:
-        return CostReport.model_validate_json(json.dumps(sealed_files.parse(sealed_files.read(path), path)))
+        return CostReport.model_validate_json(json.dumps(document))
     except ValueError as error:
-        raise IntegrityError("damaged cost report", str(path), "it is left out") from error
+        raise IntegrityError("damaged cost report", str(path), LEFT_OUT) from error
 
 
 def experiment_names(results: Path) -> list[str]:
     """Names of the experiments in a results folder, also of nested ones such as ``reference/MACHINE/benchmark``."""
-    names = []
-    for folder, below, files in os.walk(results):
-        if PLAN in files or PLAN in below:  # a folder of that name is a damaged plan
+    names, seen = [], set()
+    for folder, below, files in os.walk(results, followlinks=True):
+        place = os.path.realpath(folder)
+        is_experiment = PLAN in files or PLAN in below  # a folder of that name is a damaged plan
+        if is_experiment:
             names.append(str(Path(folder).relative_to(results)))
-            below.clear()  # an experiment may hold thousands of folders, and no other experiment
+        if is_experiment or place in seen:  # an experiment may hold thousands of folders; links may lead in a circle
+            below.clear()
+        seen.add(place)
     return sorted(names)
 
 
@@ -333,10 +363,24 @@ def pack_predictions(predictions: NDArray[np.int64], labels: NDArray[np.int64]) 
 
 
 def discard_work(folder: Path, lock: locks.Lock) -> None:
-    """Empty a work folder and let its lock go, the lock file last: who waits for it never finds a half-emptied one."""
+    """Remove what this package has put into a work folder and let its lock go, the lock file last: who waits for it
+    never finds a half-emptied one. Other files stay, and the folder with them.
+    """
     for path in folder.iterdir():
-        if path.name != LOCK:
+        if path.name != LOCK and _OWN_WORK.fullmatch(path.name):
             durable.discard(path)
-    lock.release(remove=True)
+    with contextlib.suppress(OSError):
+        (folder / LOCK).unlink()
+    lock.release()
     with contextlib.suppress(OSError):  # another process has just begun to use it
         folder.rmdir()
+
+
+def holds_work(folder: Path) -> bool:
+    """Whether this is a work folder that this package made: a folder, not a link, named by a run id, with our files."""
+    return (
+        _RUN_ID.fullmatch(folder.name) is not None
+        and not folder.is_symlink()
+        and folder.is_dir()
+        and any(_OWN_WORK.fullmatch(path.name) for path in folder.iterdir())
+    )

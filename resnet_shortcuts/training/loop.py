@@ -1,27 +1,28 @@
-"""The training loop. It knows a model, batches and a recipe; it has never heard of strategies.
+"""The training loop. It knows a model, batches and a recipe; it does not know that strategies exist.
 
-Accuracies are in percent. On a CUDA device nothing in a step waits for the device: sums stay there and are looked at
-every ``CHECK_EVERY`` steps, when a state is captured, and at the end of an epoch.
+Accuracies are in percent. On a CUDA device no step waits for the device: sums stay there and are read every
+``CHECK_EVERY`` steps, when a state is captured, and at the end of an epoch.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional as F
 
 from resnet_shortcuts.data.batches import TrainBatches, test_batches
 from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import Dataset, Split
 from resnet_shortcuts.models.networks import set_position
+from resnet_shortcuts.training.epoch_record import EpochRecord
 from resnet_shortcuts.training.recipe import TrainSpec, learning_rate, total_steps
-from resnet_shortcuts.training.step import ENGINES, Engine, StaticStep, engine_for
+from resnet_shortcuts.training.step import make_optimizer, make_step, reset_compiler
+from resnet_shortcuts.training.step_settings import Engine, StepSettings, engine_for
 from resnet_shortcuts.training.training_state import Progress, digest, momentum_of, render, restore
 
 CHECK_EVERY = 50
@@ -29,19 +30,17 @@ Capture = Callable[[], dict[str, bytes] | None]
 AfterStep = Callable[[Progress, Capture], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What a run ended with.
+    """How a run ended, after ``step`` optimizer steps; ``reason`` says why it diverged.
 
-    ``history`` has a dict an epoch: epoch (from 1), step, learning_rate (of its last step), train_loss,
-    train_accuracy, test_accuracy (None where not evaluated) and, with a validation split, validation_accuracy.
-    ``predictions`` are class numbers, int64 (n_test,), after the last epoch; None if diverged. ``digests`` are SHA-256
-    of weights and momentum.
+    ``predictions`` are class numbers, int64 (n_test,), after the last epoch; None if diverged. ``digests`` are the
+    SHA-256 of weights and momentum.
     """
 
-    status: str
+    status: Literal["done", "diverged"]
     step: int
-    history: list[dict[str, Any]]
+    history: list[EpochRecord]
     reason: str = ""
     test_accuracy: float | None = None
     predictions: NDArray[np.int64] | None = None
@@ -49,7 +48,7 @@ class Outcome:
 
 
 class Diverged(Exception):  # noqa: N818 (an outcome, not a fault)
-    """The loss, or what the network answers, stopped being finite."""
+    """The loss or the network's logits are not finite any more."""
 
 
 def train(
@@ -60,7 +59,7 @@ def train(
     *,
     seed: int,
     device: torch.device | str = "cpu",
-    precision: str = "fp32",
+    precision: Literal["fp32", "bf16"] = "fp32",
     compile: bool = False,
     engine: Engine | None = None,
     evaluate_every: int = 1,
@@ -70,17 +69,23 @@ def train(
 ) -> Outcome:
     """Train ``model`` in place and evaluate it after the last epoch.
 
-    ``start`` is a state to go on from (``training.state``). ``after_step(progress, capture)`` is called after each
-    step and each epoch; ``capture()`` renders the state at that moment (None if it is not finite and so not worth
-    keeping); what it raises ends the training. ``while_evaluating`` is called the same way after each batch of an
-    evaluation, which may take longer than the time that a signal leaves.
-    ``evaluate_every`` is in epochs (0: at the end only). ``engine`` is how a step is carried out; without one the
-    device decides (``training.step``). Raises IntegrityError if ``start`` is of another network.
+    ``start`` is a captured state to resume from (``training.training_state``). ``after_step(progress, capture)`` is
+    called after each step and each epoch; ``capture()`` renders the state at that moment (None if it is not finite and
+    so not worth keeping); what it raises ends the training. ``while_evaluating`` is called the same way after each
+    batch of an evaluation, which may take longer than a signal allows. ``evaluate_every`` is in epochs (0: at the end
+    only). ``engine`` carries out the step; by default the device decides (`engine_for`). Raises IntegrityError if
+    ``start`` belongs to another network, and RscError if ``compile`` is set and the step cannot be compiled.
     """
     device = torch.device(device)
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(model, dataset, data_spec, spec, seed, device, precision, compile, engine)
-    run.while_evaluating = while_evaluating
+    settings = StepSettings(
+        batch_size=spec.batch_size,
+        precision=precision,
+        label_smoothing=spec.label_smoothing,
+        engine=engine or engine_for(str(device), compile),
+        compile=compile,
+    )
+    run = _Run(model, dataset, data_spec, spec, seed, device, settings, while_evaluating)
     if start is not None:
         run.resume(start)
     try:
@@ -97,7 +102,7 @@ def train(
 
 
 class _Run:
-    """A model on its way: the parts that a step, an epoch and the end share."""
+    """The state that the steps, the epochs and the end of a run share."""
 
     def __init__(
         self,
@@ -107,103 +112,64 @@ class _Run:
         spec: TrainSpec,
         seed: int,
         device: torch.device,
-        precision: str,
-        compile: bool,
-        engine: Engine | None,
+        settings: StepSettings,
+        while_evaluating: AfterStep | None,
     ) -> None:
         self.model, self.dataset, self.data_spec, self.spec = model, dataset, data_spec, spec
-        self.seed, self.device, self.precision = seed, device, precision
-        self.forward: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model) if compile else model
+        self.seed, self.device, self.while_evaluating = seed, device, while_evaluating
         self.batches = TrainBatches(dataset, data_spec, seed=seed, batch_size=spec.batch_size, device=device)
         self.total = total_steps(spec, self.batches.steps_per_epoch)
-        self.optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=spec.lr,
-            momentum=spec.momentum,
-            nesterov=spec.nesterov,
-            weight_decay=spec.weight_decay,
-            fused=device.type == "cuda",
-        )
-        self.while_evaluating: AfterStep | None = None
         self.check_every = 1 if device.type == "cpu" else CHECK_EVERY
         self.progress = Progress()
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        self.hits = torch.zeros((), dtype=torch.int64, device=device)
-        self.static_step = self._make_static_step(engine or engine_for(device, compile))
-
-    def _make_static_step(self, engine: Engine) -> StaticStep | None:
-        if engine == "plain":
-            return None
-        return ENGINES[engine](
-            self.model,
-            self.forward,
-            self.optimizer,
-            batch_size=self.spec.batch_size,
-            precision=self.precision,
-            label_smoothing=self.spec.label_smoothing,
-            loss_sum=self.loss_sum,
-            hits=self.hits,
-        )
+        if settings.compile:
+            reset_compiler()
+        self.optimizer = make_optimizer(model, spec)
+        self.step = make_step(model, self.optimizer, settings)
 
     def steps_of_epoch(self) -> Iterator[None]:
         """Train to the end of the epoch, or of the run; yields after each step."""
-        progress, spec, step = self.progress, self.spec, self.static_step or self._plain_step
+        progress = self.progress
         self.model.train()
         left = min(self.batches.steps_per_epoch - progress.epoch_step, self.total - progress.step)
         for images, labels in islice(self.batches.epoch(progress.epoch, first_step=progress.epoch_step), left):
             set_position(self.model, self.seed, progress.step)
-            step(images, labels, learning_rate(spec, progress.step, self.total))
+            self.step(images, labels, learning_rate(self.spec, progress.step, self.total))
             progress.seen += len(labels)
             progress.step += 1
             progress.epoch_step += 1
             if progress.step % self.check_every == 0:
-                self._look_at_sums()
+                self._read_sums()
             yield
 
-    def _plain_step(self, images: torch.Tensor, labels: torch.Tensor, rate: float) -> None:
-        self.optimizer.param_groups[0]["lr"] = rate
-        loss, logits = self._forward_and_loss(images, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.loss_sum += loss.detach() * len(labels)
-        self.hits += (logits.detach().argmax(1) == labels).sum()
-
-    def _forward_and_loss(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.forward(images)
-        logits = logits.float()
-        return F.cross_entropy(logits, labels, label_smoothing=self.spec.label_smoothing), logits
-
     def close_epoch(self, evaluate_every: int) -> None:
-        """Write the epoch's line of history, evaluating where it is due."""
-        self._look_at_sums()
+        """Append the epoch's record to the history, with an evaluation where one is due."""
+        self._read_sums()
         progress = self.progress
         last = progress.step >= self.total
-        held_out = self.dataset.validation is not None
         due = bool(evaluate_every) and (progress.epoch + 1) % evaluate_every == 0
-        entry: dict[str, Any] = {
-            "epoch": progress.epoch + 1,
-            "step": progress.step,
-            "learning_rate": learning_rate(self.spec, progress.step - 1, self.total),
-            "train_loss": progress.loss_sum / progress.seen,
-            "train_accuracy": 100.0 * progress.hits / progress.seen,
-            "test_accuracy": None,
-        }
-        if held_out and self.dataset.validation is not None:
-            entry["validation_accuracy"] = self._accuracy(self.dataset.validation) if due or last else None
-        elif due and not last:  # after the last epoch the test set is evaluated by `finish`
-            entry["test_accuracy"] = self._accuracy(self.dataset.test)
-        progress.history.append(entry)
+        record = EpochRecord(
+            epoch=progress.epoch + 1,
+            step=progress.step,
+            learning_rate=learning_rate(self.spec, progress.step - 1, self.total),
+            train_loss=progress.loss_sum / progress.seen,
+            train_accuracy=100.0 * progress.hits / progress.seen,
+            test_accuracy=None,
+        )
+        if self.dataset.validation is not None:
+            accuracy = self._accuracy(self.dataset.validation) if due or last else None
+            record = record.model_copy(update={"validation_accuracy": accuracy})
+        elif due and not last:  # after the last epoch `finish` evaluates the test set
+            record = record.model_copy(update={"test_accuracy": self._accuracy(self.dataset.test)})
+        progress.history.append(record)
         self.progress = Progress(step=progress.step, epoch=progress.epoch + 1, history=progress.history)
-        self._fetch_sums_from_progress()
+        self._write_sums()
 
     def finish(self) -> Outcome:
-        """The final evaluation on the test set: the number that counts, and the only look at it if one is held out."""
+        """The final evaluation on the test set; the only one on it if a validation split is held out."""
         predictions = self.predict(self.dataset.test)
         accuracy = _percent_equal(predictions, self.dataset.test.labels)
-        history = [dict(entry) for entry in self.progress.history]
-        history[-1]["test_accuracy"] = accuracy
+        *earlier, last = self.progress.history
+        history = [*earlier, last.model_copy(update={"test_accuracy": accuracy})]
         digests = {
             "weights": digest(self.model.state_dict().items()),
             "momentum": digest(momentum_of(self.model, self.optimizer)),
@@ -211,47 +177,47 @@ class _Run:
         return Outcome("done", self.progress.step, history, "", accuracy, predictions, digests)
 
     def predict(self, split: Split) -> NDArray[np.int64]:
-        """The class of each image, int64 (n,): in fp32 and evaluation mode. Raises Diverged on logits not finite."""
+        """The class of each image, int64 (n,), in fp32 and evaluation mode. Raises Diverged on logits not finite."""
         self.model.eval()
-        answers, finite = [], torch.ones((), dtype=torch.bool, device=self.device)
+        classes, finite = [], torch.ones((), dtype=torch.bool, device=self.device)
         with torch.inference_mode():
             for images, _ in test_batches(split, self.dataset, self.data_spec, self.spec.batch_size, self.device):
                 logits = self.model(images)
-                answers.append(logits.argmax(1))
+                classes.append(logits.argmax(1))
                 finite &= logits.isfinite().all()
                 if self.while_evaluating:
                     self.while_evaluating(self.progress, self.capture)
         if not finite.item():
             raise Diverged(f"the network's answers are not finite after step {self.progress.step}")
-        classes: NDArray[np.int64] = torch.cat(answers).cpu().numpy()
-        return classes
+        predictions: NDArray[np.int64] = torch.cat(classes).cpu().numpy()
+        return predictions
 
     def _accuracy(self, split: Split) -> float:
         return _percent_equal(self.predict(split), split.labels)
 
     def capture(self) -> dict[str, bytes] | None:
         """The state as bytes; None where a weight is not finite (the next loss will tell). Raises Diverged."""
-        self._look_at_sums()
+        self._read_sums()
         floats = [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
         if not torch.stack([tensor.isfinite().all() for tensor in floats]).all().item():
             return None
         return render(self.model, self.optimizer, self.progress)
 
     def resume(self, start: dict[str, bytes]) -> None:
-        """Go on from a captured state."""
+        """Continue from a captured state."""
         self.progress = restore(start, self.model, self.optimizer)
-        self._fetch_sums_from_progress()
+        self._write_sums()
 
-    def _look_at_sums(self) -> None:
-        """Bring the sums from the device: the only place in training that waits for it."""
-        self.progress.loss_sum, self.progress.hits = self.loss_sum.item(), int(self.hits.item())
+    def _read_sums(self) -> None:
+        """Fetch the sums from the device: the only place in training that waits for it. Raises Diverged."""
+        self.progress.loss_sum, self.progress.hits = self.step.loss_sum.item(), int(self.step.hits.item())
         if not math.isfinite(self.progress.loss_sum):
             raise Diverged(f"the loss is {self.progress.loss_sum} at step {self.progress.step}")
 
-    def _fetch_sums_from_progress(self) -> None:
-        self.loss_sum.fill_(self.progress.loss_sum)
-        self.hits.fill_(self.progress.hits)
+    def _write_sums(self) -> None:
+        self.step.loss_sum.fill_(self.progress.loss_sum)
+        self.step.hits.fill_(self.progress.hits)
 
 
-def _percent_equal(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    return 100.0 * int((answers == labels).sum()) / len(labels)
+def _percent_equal(predictions: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    return 100.0 * int((predictions == labels).sum()) / len(labels)

@@ -8,8 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +16,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from resnet_shortcuts.errors import IntegrityError
+from resnet_shortcuts.training.epoch_record import EpochRecord
 
 FORMAT = 1
 TENSORS, PROGRESS = "state.safetensors", "progress.json"
@@ -33,7 +33,7 @@ class Progress:
     loss_sum: float = 0.0
     hits: int = 0
     seen: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochRecord] = field(default_factory=list)
 
 
 def render(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def render(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progres
         if momentum is not None:
             tensors[_MOMENTUM + name] = momentum
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    document = {"format": FORMAT, **asdict(progress)}
+    document = {"format": FORMAT, **vars(progress), "history": [epoch.as_json() for epoch in progress.history]}
     return {TENSORS: save(plain), PROGRESS: json.dumps(document, allow_nan=False).encode()}
 
 
@@ -94,7 +94,8 @@ def _read_progress(data: bytes) -> Progress:
         if written != FORMAT:
             todo = "use the version of resnet-shortcuts that wrote it, or a newer one"
             raise IntegrityError(f"checkpoint format {written} (this version reads {FORMAT})", PROGRESS, todo)
-        progress = Progress(**document)
+        history = [EpochRecord.model_validate(epoch) for epoch in document.pop("history")]
+        progress = Progress(**document, history=history)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError("not a checkpoint", PROGRESS, f"delete it ({error})") from error
     if not math.isfinite(progress.loss_sum):

@@ -13,6 +13,7 @@ from resnet_shortcuts.config.experiment_config import load_config
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments.plan import make_plan
+from resnet_shortcuts.experiments.run_record import RunRecord
 from resnet_shortcuts.experiments.sealed_files import render
 from resnet_shortcuts.experiments.store import Experiment, pack_predictions
 
@@ -46,7 +47,7 @@ def experiment(tmp_path: Path) -> Experiment:
         }  # fmt: skip
         history = json.dumps([{"epoch": 1, "test_accuracy": 50.0}]).encode()
         files = {"history.json": history, "predictions.safetensors": pack_predictions(predictions, LABELS)}
-        stored.publish(planned.run_id, record, files)
+        stored.publish(RunRecord.model_validate(record), files)
     return stored
 
 

@@ -46,8 +46,8 @@ def test_fault_09_only_true_and_false_are_booleans(complaints: Complaints) -> No
         ("train.weight_decay", "-1e-4", "a number of at least 0 and at most 1"),
         ("train.batch_size", "0", "a whole number of at least 1"),
         ("train.epochs", "-1", "a whole number of at least 1 or null"),
-        ("run.jobs", "0", "auto or a whole number of at least 1 and at most 1,024"),
-        ("run.jobs", "yes", "auto or a whole number of at least 1 and at most 1,024"),
+        ("run.jobs", "-1", "auto or a whole number of at least 0 and at most 1,024"),
+        ("run.jobs", "yes", "auto or a whole number of at least 0 and at most 1,024"),
         ("networks", "[{name: cifar-resnet-20, zero_init: nope}]", "true or false or force"),
         ("run.evaluate_every", "0", "a whole number of at least 1 and at most 1,000,000"),
         ("cost.seconds", "-.inf", "a number above 0 and at most 86,400"),
@@ -63,15 +63,15 @@ def test_fault_10_out_of_range_tells_the_range(complaints: Complaints, key: str,
 
 
 @pytest.mark.parametrize(
-    "seeds", ["0", "-1", "10001", "1000000000", "[]", "[-1]", "[4294967296]", "[0.5]", "{a: 1}", "null"]
+    "seeds", ["0", "-1", "100001", "1000000000", "[]", "[-1]", "[4294967296]", "[0.5]", "{a: 1}", "null"]
 )
 def test_fault_10_seeds_out_of_range(complaints: Complaints, seeds: str) -> None:
     (line,) = complaints(GOOD, f"seeds={seeds}")
-    assert "0 to 4,294,967,295, or how many: 1 to 10,000" in line
+    assert "0 to 4,294,967,295, or how many: 1 to 100,000" in line
 
 
 def test_fault_10_every_wrong_seed_is_told(complaints: Complaints) -> None:
-    allowed = "give a list of seeds, each from 0 to 4,294,967,295, or how many: 1 to 10,000"
+    allowed = "give a list of seeds, each from 0 to 4,294,967,295, or how many: 1 to 100,000"
     assert complaints(GOOD.replace("[0, 1, 2]", '[no, 1.5, 7, -1, "3", 7]')) == [
         f"seeds.0 is the text 'no': FILE:4: {allowed}",
         f"seeds.1 is the number 1.5: FILE:4: {allowed}",

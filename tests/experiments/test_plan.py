@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from resnet_shortcuts.config.experiment_config import Config, load_config
-from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.errors import IntegrityError, UsageError
+from resnet_shortcuts.experiments import sealed_files
 from resnet_shortcuts.experiments.plan import Plan, make_plan, run_id
 
 TEXT = """\
@@ -107,6 +108,7 @@ def test_json_round_trip(path: Path) -> None:
     plan = make_plan(config_of(path), DATA, "fp32")
     assert Plan.from_json(plan.to_json()) == plan
     assert Plan.from_json(plan.to_json()).to_json() == plan.to_json()
+    assert [run.science for run in Plan.from_json(plan.to_json()).runs] == [run.science for run in plan.runs]
     assert plan.find(plan.runs[3].run_id) == plan.runs[3]
     assert plan.find("0" * 16) is None
 
@@ -120,7 +122,8 @@ def test_json_round_trip(path: Path) -> None:
         ("{}", "not a plan"),
         ("3", "not a plan"),
         ('{"format": [1]}', "of format"),
-        ('{"format": 3, "runs": []}', "of format 3, and this version reads 2"),
+        ('{"format": "3"}', "of format"),
+        ('{"format": 4, "runs": []}', r"plan of format 4 \(this version reads 3\).*: upgrade resnet-shortcuts"),
         ('{"format": 2, "name": "", "precision": "fp32", "runs": []}', "its hash does not fit its content"),
         ('{"format": 1}', "something is missing"),
         ('{"format": 1, "name": "", "precision": "", "runs": 3}', "something is missing"),
@@ -128,11 +131,11 @@ def test_json_round_trip(path: Path) -> None:
     ],
 )
 def test_json_that_is_no_plan(text: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(IntegrityError, match=reason):
         Plan.from_json(text)
 
 
-EDITS = {"science": ('"lr": 0.1', '"lr": 0.2'), "label": ('"max-pad"', '"avg-pad"'), "seed": ('"seed": 3', '"seed": 4'),
+EDITS = {"science": ('"lr": 0.1', '"lr": 0.2'), "label": ('"max-pad"', '"avg-pad"'), "seed": ("   3\n", "   4\n"),
          "name": ('"name": "mine"', '"name": "ours"'), "seal": ('"sha256"', '"sha257"')}  # fmt: skip
 
 
@@ -140,7 +143,7 @@ EDITS = {"science": ('"lr": 0.1', '"lr": 0.2'), "label": ('"max-pad"', '"avg-pad
 def test_an_edited_plan_is_found(path: Path, edit: tuple[str, str]) -> None:
     text = make_plan(config_of(path), DATA, "fp32").to_json()
     assert edit[0] in text
-    with pytest.raises(ValueError, match="its hash does not fit"):
+    with pytest.raises(IntegrityError, match="its hash does not fit"):
         Plan.from_json(text.replace(*edit, 1))
 
 
@@ -149,40 +152,48 @@ def test_a_bit_that_flips_anywhere_is_found(path: Path) -> None:
     for place in range(len(data)):
         flipped = bytearray(data)
         flipped[place] ^= 1 << place % 8
-        with pytest.raises(ValueError):
+        with pytest.raises((IntegrityError, UnicodeDecodeError)):
             Plan.from_json(flipped.decode())
 
 
 def unsealed(plan: Plan) -> str:
     """The plan as it was written before plans carried a hash."""
-    document = json.loads(plan.to_json())
-    del document["sha256"]
-    return json.dumps({**document, "format": 1}, indent=1, sort_keys=True) + "\n"
+    return json.dumps(as_before(plan) | {"format": 1}, indent=1, sort_keys=True) + "\n"
+
+
+def as_before(plan: Plan) -> dict[str, Any]:
+    """The content of a plan as formats 1 and 2 have it: the science of each run is spelled out."""
+    keys = ("run_id", "network", "shortcut", "seed", "science")
+    runs = [{key: getattr(run, key) for key in keys} for run in plan.runs]
+    return {"format": 2, "name": plan.name, "precision": plan.precision, "runs": runs}
 
 
 def test_a_plan_of_before_there_were_seals_is_read_and_every_run_checked(path: Path) -> None:
     plan = make_plan(config_of(path), DATA, "fp32")
     text = unsealed(plan)
-    assert Plan.from_json(text) == plan
-    for old, new in (EDITS["science"], EDITS["seed"]):
-        with pytest.raises(ValueError, match="is not what its science says"):
+    assert Plan.from_json(text).runs == plan.runs
+    for old, new in (EDITS["science"], ('"seed": 3', '"seed": 4')):
+        with pytest.raises(IntegrityError, match="is not what its science says"):
             Plan.from_json(text.replace(old, new, 1))
 
 
 def test_a_sealed_plan_does_not_pass_without_its_seal(path: Path) -> None:
     document = json.loads(make_plan(config_of(path), DATA, "fp32").to_json())
-    for format_ in (1, 2):
-        with pytest.raises(ValueError, match="its hash does not fit"):
+    for format_ in (1, 2, 3):
+        with pytest.raises(IntegrityError, match="its hash does not fit"):
             Plan.from_json(json.dumps({**document, "format": format_, "sha256": "0" * 64}, indent=1))
     del document["sha256"]
-    with pytest.raises(ValueError, match="its hash does not fit"):
+    with pytest.raises(IntegrityError, match="its hash does not fit"):
         Plan.from_json(json.dumps(document, indent=1))
 
 
 def test_a_sealed_plan_is_not_hashed_run_by_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = make_plan(config_of(path), DATA, "fp32").to_json()
-    monkeypatch.delattr("resnet_shortcuts.experiments.sealed_files.canonical")
-    assert len(Plan.from_json(text).runs) == 8
+    plan = Plan.from_json(text)
+    monkeypatch.delattr("resnet_shortcuts.experiments.plan.canonical")
+    before = sealed_files.render(as_before(plan)).decode()
+    for written in (text, before):
+        assert Plan.from_json(written).runs == plan.runs
 
 
 def test_fault_18_a_batch_larger_than_the_prepared_data(path: Path) -> None:

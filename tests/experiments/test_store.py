@@ -1,5 +1,6 @@
 """The store without torch: what is published, listed, pruned, and what is not touched."""
 
+import fcntl
 import json
 import re
 import subprocess
@@ -9,13 +10,14 @@ import time
 import numpy as np
 import pytest
 
+from resnet_shortcuts import hashing, locks
 from resnet_shortcuts.config.experiment_config import load_config
 from resnet_shortcuts.errors import IntegrityError, UsageError
-from resnet_shortcuts.experiments import checkpoints, locks, sealed_files
+from resnet_shortcuts.experiments import checkpoints, sealed_files
 from resnet_shortcuts.experiments.plan import make_plan
+from resnet_shortcuts.experiments.run_record import RunRecord
 from resnet_shortcuts.experiments.run_states import list_runs, prunable, prune
 from resnet_shortcuts.experiments.store import (
-    FAILED,
     HISTORY,
     LOCK,
     PREDICTIONS,
@@ -57,8 +59,15 @@ def store(experiment, number, **changes):
     }
     files = {HISTORY: json.dumps([{"epoch": 1}]).encode()}
     files[PREDICTIONS] = pack_predictions(np.array([1, 2, 3, 4]), np.array([1, 2, 0, 0]))
-    experiment.publish(planned.run_id, {**record, **changes}, files)
+    published = experiment.publish(RunRecord.model_validate({**record, **changes}), files)
+    assert published or changes.get("test_accuracy") == 99.0
     return planned.run_id
+
+
+def note_failure(experiment, run_id, reason):
+    labels = {"network": "cifar-resnet-8", "shortcut": "plain", "seed": 0}
+    record = {"run_id": run_id, "science": {}, "labels": labels, "status": "failed", "reason": reason}
+    experiment.note_failure(RunRecord.model_validate(record))
 
 
 def test_a_stored_run_reads_back(experiment):
@@ -74,8 +83,7 @@ def test_a_stored_run_reads_back(experiment):
 def test_a_finished_run_is_never_replaced(experiment):
     run_id = store(experiment, 0)
     before = {path: path.read_bytes() for path in experiment.run_folder(run_id).iterdir()}
-    with pytest.raises(FileExistsError):
-        store(experiment, 0, test_accuracy=99.0)
+    assert store(experiment, 0, test_accuracy=99.0) == run_id, "it counts as done"
     assert {path: path.read_bytes() for path in experiment.run_folder(run_id).iterdir()} == before
 
 
@@ -85,9 +93,7 @@ def test_every_state_is_listed(experiment):
     store(experiment, 1, status="diverged", reason="the loss is nan at step 7", test_accuracy=None)
     (experiment.run_folder(ids[2])).mkdir(parents=True)
     lock = locks.try_lock(experiment.work_folder(ids[3]) / LOCK)
-    failed = {"run_id": ids[4], "science": {}, "labels": {}, "status": "failed", "reason": "out of memory"}
-    experiment.work_folder(ids[4]).mkdir(parents=True)
-    (experiment.work_folder(ids[4]) / FAILED).write_bytes(sealed_files.render(failed))
+    note_failure(experiment, ids[4], "out of memory")
     states = list_runs(experiment)
     assert [state.state for state in states] == ["done", "diverged", "damaged", "running", "failed", "planned"]
     assert states[4].reason == "out of memory"
@@ -103,8 +109,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_damaged_until_it_is_pruned(e
         progress = json.dumps({"format": 1, "step": step, "epoch": 0}).encode()
         checkpoints.save(work, run_id, {"state.safetensors": b"tensors", "progress.json": progress}, {})
     if tried:
-        failed = {"run_id": run_id, "science": {}, "labels": {}, "status": "failed", "reason": "damaged file"}
-        (work / FAILED).write_bytes(sealed_files.render(failed))
+        note_failure(experiment, run_id, "damaged file")
     newest, older = sorted(work.glob("*.safetensors"), reverse=True)
     newest.write_bytes(b"tensorz")
     assert list_runs(experiment)[0].state == ("failed" if tried else "interrupted"), "one is still good"
@@ -112,7 +117,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_damaged_until_it_is_pruned(e
     state = list_runs(experiment)[0]
     assert state.state == "damaged"
     assert str(newest) in state.reason
-    assert "'rsc runs --prune' drops them" in state.reason
+    assert "'rsc runs --prune' deletes them" in state.reason
     assert prune(experiment) == [work]
     assert list_runs(experiment)[0].state == "planned"
 
@@ -172,7 +177,7 @@ def test_a_damaged_plan_is_an_integrity_error(experiment):
     for data, reason in (
         (b'{"format": 1}', "something is missing"),
         (b"\xff", "not text"),
-        (plan.read_bytes().replace(b'"seed": 1', b'"seed": 7', 1), "its hash does not fit its content"),
+        (plan.read_bytes().replace(b"plain", b"plein", 1), "its hash does not fit its content"),
     ):
         plan.write_bytes(data)
         with pytest.raises(
@@ -194,17 +199,21 @@ def test_a_folder_in_place_of_the_plan_is_a_damaged_plan(experiment):
 def test_a_plan_of_before_there_were_seals_is_sealed_by_the_next_train(experiment, tmp_path):
     path = experiment.folder / "plan.json"
     plan, sealed = experiment.plan(), path.read_bytes()
-    document = json.loads(sealed)
-    del document["sha256"]
-    path.write_text(json.dumps({**document, "format": 1}, indent=1, sort_keys=True))
-    assert experiment.plan() == plan
+    runs = [
+        {"run_id": run.run_id, "network": run.network, "shortcut": run.shortcut, "seed": run.seed}
+        | {"science": run.science}
+        for run in plan.runs
+    ]
+    document = {"format": 1, "name": plan.name, "precision": plan.precision, "runs": runs}
+    path.write_text(json.dumps(document, indent=1, sort_keys=True))
+    assert experiment.plan().runs == plan.runs
     Experiment.create(tmp_path / "results", load_config(tmp_path / "config.yaml"), plan)
     assert path.read_bytes() == sealed
 
 
 def test_fault_55_a_lock_dies_with_its_process_and_only_then(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from resnet_shortcuts.experiments.locks import try_lock\n"
+        "import sys; from pathlib import Path; from resnet_shortcuts.locks import try_lock\n"
         "lock = try_lock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     path = tmp_path / "deep" / "lock"
@@ -214,28 +223,30 @@ def test_fault_55_a_lock_dies_with_its_process_and_only_then(tmp_path):
     assert owner.stdout.readline() == "held\n"
     assert locks.is_held(path)
     assert locks.try_lock(path) is None
+    assert re.fullmatch(rf"process {owner.pid} on \S+, since \d\d:\d\d:\d\d on [\d-]+", locks.holder(path))
     owner.kill()
     owner.communicate()
     assert path.exists(), "a file that a dead process left is no claim"
     assert not locks.is_held(path)
     lock = locks.try_lock(path)
     assert locks.is_held(path)
-    lock.release(remove=True)
-    assert not path.exists()
+    path.unlink()
+    lock.release()
+    assert not locks.is_held(path)
 
 
 def test_a_lock_on_a_file_that_is_gone_guards_nothing(tmp_path, monkeypatch):
     """Between our open and our lock the owner removed the file and a third made it anew: ours must be the new one."""
     path = tmp_path / "lock"
-    real, removed = locks.fcntl.fcntl, []
+    real, removed = fcntl.flock, []
 
-    def racing(descriptor, command, request):
+    def racing(descriptor, how):
         if not removed:
             removed.append(path.unlink())
             path.touch()
-        return real(descriptor, command, request)
+        return real(descriptor, how)
 
-    monkeypatch.setattr(locks.fcntl, "fcntl", racing)
+    monkeypatch.setattr(fcntl, "flock", racing)
     lock = locks.try_lock(path)
     assert locks.is_held(path)
     assert locks.try_lock(path) is None
@@ -245,27 +256,25 @@ def test_a_lock_on_a_file_that_is_gone_guards_nothing(tmp_path, monkeypatch):
 def as_before(path):
     """Write a record as those of format 1 were: with the hash of its canonical spelling."""
     record = {**sealed_files.parse(path.read_bytes(), path), "format": 1}
-    path.write_text(
-        json.dumps({**record, "sha256": sealed_files.sha256(sealed_files.canonical(record))}, indent=1) + "\n"
-    )
+    path.write_text(json.dumps({**record, "sha256": hashing.sha256(hashing.canonical(record))}, indent=1) + "\n")
 
 
-EDITS = [("50.0", "51.0"), ("50.0", "NaN"), ("50.0", "1e999"), ('"done"', '"\\ud800"'), ('"format": ', '"format": 3')]
+EDITS = [("50.0", "51.0"), ("50.0", "NaN"), ("50.0", "1e999"), ('"done"', '"\\ud800"'), ('"format": ', '"format": 9')]
 
 
 @pytest.mark.parametrize("older", [False, True])
-@pytest.mark.parametrize("edit", [*EDITS, ('"sha256": "', '"sha256": "0'), ('"format": 2', '"format": 1')])
+@pytest.mark.parametrize("edit", [*EDITS, ('"sha256": "', '"sha256": "0'), ('"format": 3', '"format": 1')])
 def test_an_edited_record_is_found(experiment, edit, older):
     path = experiment.run_folder(store(experiment, 0)) / "run.json"
     if older:
         as_before(path)
     assert experiment.runs()
-    edit = ('"format": 1', '"format": 2') if older and edit[0] == '"format": 2' else edit
+    edit = ('"format": 1', '"format": 2') if older and edit[0] == '"format": 3' else edit
     head, found, tail = path.read_text().rpartition(edit[0])
     assert found
     path.write_text(f"{head}{edit[1]}{tail}")
     (error,) = experiment.damaged()
-    assert error.what.startswith(("damaged or edited record (its hash does not fit)", "record of format 3"))
+    assert error.what.startswith(("damaged or edited record (its hash does not fit)", "record of format 9"))
     assert experiment.runs() == []
 
 
@@ -274,13 +283,13 @@ def test_a_record_of_before_is_compared_as_ever(experiment):
     before = experiment.run(run_id)
     as_before(before.folder / "run.json")
     after = experiment.run(run_id).verify()
-    assert {**after.record, "format": 2} == before.record
+    assert {**after.to_json(), "format": 3} == before.to_json()
 
 
 def test_a_result_that_names_a_file_elsewhere_is_refused(experiment):
     run_id = store(experiment, 0)
     path = experiment.run_folder(run_id) / "run.json"
     record = sealed_files.parse(path.read_bytes(), path)
-    record["files"]["../../../config.yaml"] = {"bytes": 1, "sha256": ""}
+    record["files"]["../../../config.yaml"] = {"bytes": 1, "sha256": "0" * 64}
     path.write_bytes(sealed_files.render(record))
     assert [error.what for error in experiment.damaged()] == ["the record names a file elsewhere"]

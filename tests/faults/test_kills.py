@@ -47,7 +47,8 @@ def test_fault_47_killed_at_every_system_call_of_the_durable_writer(server, tmp_
 
 
 def test_fault_46_sigterm_saves_at_the_next_step_and_the_run_goes_on_from_there(server, rig, uninterrupted):
-    child = server.start(rig, slow=0.05, setup={"checkpoint_seconds": 3600})
+    rarely = rig.config.run.model_copy(update={"checkpoint_seconds": 3600.0})
+    child = server.start(rig, slow=0.05, setup={"run": rarely})
     time.sleep(0.3)
     child.kill(15)
     child.wait()
@@ -57,7 +58,7 @@ def test_fault_46_sigterm_saves_at_the_next_step_and_the_run_goes_on_from_there(
     assert list_runs(rig.experiment)[0].state == "interrupted"
     server.finish(rig)
     assert rig.outcome() == uninterrupted
-    assert rig.experiment.run(rig.plan.runs[0].run_id).record["resumed"][0]["step"] > 0
+    assert rig.experiment.run(rig.plan.runs[0].run_id).resumed[0].step > 0
 
 
 def test_every_step_can_be_resumed_from(server, rig, uninterrupted):
@@ -70,7 +71,7 @@ def test_every_step_can_be_resumed_from(server, rig, uninterrupted):
         if child.events()[-1]["event"] in {"done", "elsewhere"}:
             break
     server.finish(rig)
-    assert len(rig.experiment.run(rig.plan.runs[0].run_id).record["resumed"]) >= 5
+    assert len(rig.experiment.run(rig.plan.runs[0].run_id).resumed) >= 5
     assert rig.outcome() == uninterrupted
 
 

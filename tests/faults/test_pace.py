@@ -22,7 +22,7 @@ def train(took, steps):
                 now += spent[-1]
             gaps.append(since)
             since = 0.0
-    assert pace.tally == {"saved": len(spent), "seconds": sum(spent)}
+    assert pace.tally.model_dump() == {"saved": len(spent), "seconds": sum(spent)}
     return gaps, spent
 
 
@@ -47,7 +47,7 @@ def test_one_that_fails_is_not_counted():
     pace = Pace(EVERY, clock=lambda: 0.0)
     with pytest.raises(OSError, match="full"), pace.saving():
         raise OSError("full")
-    assert pace.tally == {"saved": 0, "seconds": 0}
+    assert pace.tally.model_dump() == {"saved": 0, "seconds": 0}
 
 
 def test_the_record_counts_checkpoints_and_goes_on_after_a_crash(server, rig, tmp_path, cache):
@@ -61,6 +61,6 @@ def test_the_record_counts_checkpoints_and_goes_on_after_a_crash(server, rig, tm
 
 
 def tally(rig):
-    record = rig.experiment.run(rig.plan.runs[0].run_id).record
-    assert 0 < record["checkpoints"]["seconds"] <= record["elapsed_seconds"] + 0.001
-    return record["checkpoints"]
+    run = rig.experiment.run(rig.plan.runs[0].run_id)
+    assert 0 < run.checkpoints.seconds <= run.elapsed_seconds + 0.001
+    return run.checkpoints.model_dump()

@@ -1,5 +1,5 @@
-"""A CUDA graph's rule on a CPU: operations recorded with their tensors are done again on the same tensors, and nothing
-else is. Python numbers, new tensors and generators are as they were when recorded."""
+"""A CUDA graph's rule on a CPU: operations captured with their tensors are done again on the same tensors, and nothing
+else is. Python numbers, new tensors and generators are as they were when captured."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from resnet_shortcuts.training.step import WARM_UP, GraphedStep, position_in_buffers
+from resnet_shortcuts.training.step import WARM_UP, GraphedStep, StaticStep, position_in_buffers
 
 
 class Tape(TorchDispatchMode):
@@ -41,12 +41,13 @@ def storage(tensor):
 
 
 class TapedStep(GraphedStep):
-    """The graphed step with a tape for a graph. Recording on a CPU executes, so the state is put back afterwards."""
+    """The graphed step with a tape for a graph. Capture on a CPU executes, so the state is put back afterwards."""
 
     made: ClassVar[list] = []
 
     def prepare(self):
         assert position_in_buffers(self.model)
+        StaticStep.prepare(self)
         self.why_not, self._graph, self._warmed, self.replays = "", None, 0, 0
         for group in self.optimizer.param_groups:
             group["fused"] = True  # the other ways of torch's SGD read the rate back to the host
@@ -56,7 +57,7 @@ class TapedStep(GraphedStep):
         self.perform(images, labels)
         self._warmed += 1
 
-    def _record(self, images, labels):
+    def _capture(self, images, labels):
         assert self._warmed == WARM_UP
         momentum = [state["momentum_buffer"] for state in self.optimizer.state.values()]
         touched = [*self.model.parameters(), *self.model.buffers(), *momentum, self.loss_sum, self.hits]

@@ -62,9 +62,9 @@ def test_the_loop_equals_one_written_out_by_hand(digits):
     for epoch, entry in enumerate(outcome.history):
         part = losses[epoch * per_epoch : (epoch + 1) * per_epoch]
         mean = sum(loss * count for loss, count in part) / sum(count for _, count in part)
-        assert entry["train_loss"] == pytest.approx(mean, rel=1e-6)
-    assert [entry["epoch"] for entry in outcome.history] == [1, 2, 3]
-    assert [entry["learning_rate"] for entry in outcome.history] == pytest.approx([0.05, 0.005, 0.0005])
+        assert entry.train_loss == pytest.approx(mean, rel=1e-6)
+    assert [entry.epoch for entry in outcome.history] == [1, 2, 3]
+    assert [entry.learning_rate for entry in outcome.history] == pytest.approx([0.05, 0.005, 0.0005])
 
 
 def test_iterations_may_end_within_an_epoch(digits):
@@ -72,15 +72,15 @@ def test_iterations_may_end_within_an_epoch(digits):
     spec = TrainSpec(iterations=6, batch_size=32, schedule={"kind": "cosine"})
     outcome = train(network(), dataset, data, spec, seed=0)
     assert outcome.step == 6
-    assert [(entry["epoch"], entry["step"]) for entry in outcome.history] == [(1, 4), (2, 6)]
-    assert outcome.history[-1]["test_accuracy"] == outcome.test_accuracy
+    assert [(entry.epoch, entry.step) for entry in outcome.history] == [(1, 4), (2, 6)]
+    assert outcome.history[-1].test_accuracy == outcome.test_accuracy
 
 
 def test_a_held_out_part_is_looked_at_each_epoch_and_the_test_set_once(digits):
     dataset, data = digits(validation=40)
     outcome = train(network(), dataset, data, TrainSpec(epochs=3, batch_size=32), seed=0)
-    assert [entry["test_accuracy"] for entry in outcome.history] == [None, None, outcome.test_accuracy]
-    assert all(entry["validation_accuracy"] is not None for entry in outcome.history)
+    assert [entry.test_accuracy for entry in outcome.history] == [None, None, outcome.test_accuracy]
+    assert all(entry.validation_accuracy is not None for entry in outcome.history)
 
 
 def test_evaluation_is_as_often_as_asked_and_changes_nothing(digits):
@@ -88,7 +88,7 @@ def test_evaluation_is_as_often_as_asked_and_changes_nothing(digits):
     spec = TrainSpec(epochs=4, batch_size=32)
     often = train(network(), dataset, data, spec, seed=0)
     seldom = train(network(), dataset, data, spec, seed=0, evaluate_every=3)
-    assert [entry["test_accuracy"] is None for entry in seldom.history] == [True, True, False, False]
+    assert [entry.test_accuracy is None for entry in seldom.history] == [True, True, False, False]
     assert often.digests == seldom.digests
 
 

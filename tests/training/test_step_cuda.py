@@ -9,8 +9,9 @@ from torch import nn
 from resnet_shortcuts.data.batches import TrainBatches
 from resnet_shortcuts.models.networks import set_position
 from resnet_shortcuts.training import step as step_module
-from resnet_shortcuts.training.step import WARM_UP, GraphedStep
-from tests.training.test_step import BATCH, DATA, Drawing, dataset, network, outcome
+from resnet_shortcuts.training.step import WARM_UP, GraphedStep, make_optimizer, make_step
+from resnet_shortcuts.training.step_settings import StepSettings
+from tests.training.test_step import BATCH, DATA, Drawing, dataset, network, outcome, recipe
 
 pytestmark = [
     pytest.mark.gpu,
@@ -57,7 +58,7 @@ def test_a_graphed_run_resumes_from_any_state(made):
         assert outcome("graph", "dropout", "cuda", start=states[place]) == whole
 
 
-def test_warming_up_and_recording_leave_the_generator_where_an_uncaptured_run_has_it():
+def test_warm_up_and_capture_leave_the_generator_where_an_uncaptured_run_has_it():
     """With torch's own dropout, which reads the device's generator: equal weights, and equal numbers afterwards."""
     ends = []
     for engine in ("graph", "static"):
@@ -74,14 +75,8 @@ def test_warming_up_and_recording_leave_the_generator_where_an_uncaptured_run_ha
     assert ends[0] == ends[1]
 
 
-def stepper(engine: str, model: nn.Module, **options):
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True)
-    sums = {
-        "loss_sum": torch.zeros((), dtype=torch.float64, device="cuda"),
-        "hits": torch.zeros((), dtype=torch.int64, device="cuda"),
-    }
-    settings = {"batch_size": BATCH, "precision": "fp32", "label_smoothing": 0.0, **options, **sums}
-    return step_module.ENGINES[engine](model, model, optimizer, **settings)
+def stepper(engine: str, model: nn.Module):
+    return make_step(model, make_optimizer(model, recipe()), StepSettings(batch_size=BATCH, engine=engine))
 
 
 @pytest.fixture
