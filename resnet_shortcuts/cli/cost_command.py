@@ -136,7 +136,9 @@ def _request(
 
     shape = re.fullmatch(r"(\d{1,4})x(\d{1,4})x(\d{1,4})", input_shape)
     if shape is None or "0" in shape.groups():
-        raise UsageError(f"'{input_shape}' is no input", "--input", "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32")
+        raise UsageError(
+            f"'{input_shape}' is not an input shape", "--input", "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32"
+        )
     specs = []
     for name in dict.fromkeys(networks):
         try:
@@ -149,7 +151,7 @@ def _request(
         chosen.insert(0, find(baseline))  # ratios to it are asked for
     resolved = machine.resolve_device(device or "auto")
     if precision not in {None, "auto", "fp32", "bf16"}:
-        raise UsageError(f"'{precision}' is no precision", "--precision", "use auto, fp32 or bf16")
+        raise UsageError(f"'{precision}' is not a precision", "--precision", "use auto, fp32 or bf16")
     request = CostRequest(
         networks={spec.label: spec.model_dump(mode="json", exclude_none=True) for spec in specs},
         shortcuts={strategy.name: strategy.reference() for strategy in chosen},
@@ -165,7 +167,7 @@ def _request(
 
 
 def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bool) -> None:
-    """An option that would change nothing is an error: whoever gave it would read other figures than they asked for."""
+    """Refuse options that would change nothing: the figures would not be those that were asked for."""
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
@@ -175,7 +177,7 @@ def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bo
 
 
 def _failures(report: "CostReport") -> int:
-    """Of strategies that were asked for by name, those that cannot serve are errors, not notes."""
+    """Strategies that were asked for by name and cannot serve are errors, not notes."""
     failed = [row for row in report.rows if row.error]
     for row in failed:
         say(f"error: {row.network}: {row.error}")
