@@ -66,7 +66,6 @@ class CostRecord:
     network: str
     shortcut: str
     hardware: str = ""
-    machine: Hardware | None = None
     precision: str = ""
     batch_size: int | None = None
     parameters: int | None = None
@@ -80,6 +79,7 @@ class CostRecord:
     ratio_baseline: str = ""
     noise: float | None = None
     train_seconds: float | None = None
+    machine: Hardware | None = None
 
 
 def same_machine(one: CostRecord, other: CostRecord) -> bool:
