@@ -8,7 +8,7 @@ would accept.
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -121,12 +121,15 @@ def _name_from(path: Path) -> str:
 
 
 Section = WrapValidator(_in_our_words)
-StrategyField = Annotated[
-    Strategy,
-    PlainValidator(_strategy),
-    PlainSerializer(Strategy.reference),
-    WithJsonSchema({"type": "string", "what": "a shortcut: a name, an alias or a composition"}),
-]
+if TYPE_CHECKING:
+    StrategyField = Strategy
+else:  # pydantic must not look into the class: that would need what strategies import only to be type-checked
+    StrategyField = Annotated[
+        Any,
+        PlainValidator(_strategy),
+        PlainSerializer(Strategy.reference),
+        WithJsonSchema({"type": "string", "what": "a shortcut: a name, an alias or a composition"}),
+    ]
 SeedsField = Annotated[
     tuple[int, ...],
     BeforeValidator(_seeds),
