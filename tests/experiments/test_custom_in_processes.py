@@ -30,7 +30,7 @@ from resnet_shortcuts.experiments.runner import run_plan
 from resnet_shortcuts.shortcuts import Shortcut, register
 from tests.faults.rig import YAML, make_rig
 
-@register
+@register("mine")
 class Mine(Shortcut):
     def __init__(self, site):
         super().__init__()
@@ -38,7 +38,7 @@ class Mine(Shortcut):
     def forward(self, x, residual):
         return residual
 
-rig = make_rig(Path(sys.argv[1]), Path(sys.argv[1]) / "cache", YAML, "shortcuts=[Mine]", "train.epochs=1")
+rig = make_rig(Path(sys.argv[1]), Path(sys.argv[1]) / "cache", YAML, "shortcuts=[mine]", "train.epochs=1")
 try:
     run_plan(rig.plan, rig.config, rig.dataset, rig.experiment, jobs=1)
 except UsageError as error:
@@ -76,6 +76,6 @@ def test_what_a_notebook_defines_trains_with_jobs_0_only(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     refusal, trained = done.stdout.splitlines()
-    assert refusal.startswith("no other process can build shortcut 'Mine'")
+    assert refusal.startswith("no other process can build shortcut 'mine'")
     assert "jobs: 0" in refusal
     assert trained == "1"
