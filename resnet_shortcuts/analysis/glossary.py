@@ -1,4 +1,4 @@
-"""What a report compares, in a newcomer's words: each strategy, and the terms that the claims use."""
+"""What a report compares, for a newcomer: each strategy, and the terms that the claims use."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def _entry(name: str, built_of: Any = None) -> Entry:
             )
     identity = built_of[1] if isinstance(built_of, (tuple, list)) and len(built_of) == 2 else None
     if not isinstance(identity, Mapping) or not identity:
-        return Entry(name, "", "a strategy of one's own, defined in the config")
+        return Entry(name, "", "a custom strategy, defined in the config")
     if "class" in identity:
-        return Entry(name, "", f"a class of one's own, {identity['class']}")
+        return Entry(name, "", f"a custom class, {identity['class']}")
     parts = ", ".join(f"{key} {value}" for key, value in identity.items())
-    return Entry(name, "", f"a composition of one's own: {parts}")
+    return Entry(name, "", f"a custom composition: {parts}")
 
 
 def _pretty(aliases: tuple[str, ...]) -> list[str]:

@@ -130,7 +130,7 @@ def _parser_error(command: object, error: Exception) -> int:
     elif message.startswith("No such option") and context:
         options = [option for parameter in context.command.params for option in parameter.opts]
         name = getattr(error, "option_name", "")
-        todo = did_you_mean(name, options)
+        todo = did_you_mean(name, options) or todo
         message = f"no such option '{name}'"
     message = message[:1].lower() + message[1:].rstrip(".")
     _complain(f"{message}: {where}: {todo}")

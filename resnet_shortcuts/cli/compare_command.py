@@ -46,8 +46,8 @@ def compare(
         known = ", ".join(name for name in tables.FORMATS if name != "csv")
         raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
     verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
-    said = judge_claims_of(verdicts) if claims else []
-    deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=said), output)
+    judgements = judge_claims_of(verdicts) if claims else []
+    deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=judgements), output)
     return _damage(verdicts)
 
 
@@ -68,9 +68,9 @@ def report(
     from resnet_shortcuts.durable import write_file
 
     chosen_format(None, output, {".html": "html", ".htm": "html"})
-    found = find_experiments(results, experiments or [])
-    verdicts, notes = judged(found, baseline, margin)
-    target = output or found[0].folder / "report.html"
+    chosen = find_experiments(results, experiments or [])
+    verdicts, notes = judged(chosen, baseline, margin)
+    target = output or chosen[0].folder / "report.html"
     drawings = figures(verdicts)
     text = report_html(
         verdicts,
@@ -78,7 +78,7 @@ def report(
         claims=judge_claims_of(verdicts),
         publications=published(verdicts.record),
         drawings=drawings,
-        command=" ".join(["rsc report", *(experiments or [found[0].name])]),
+        command=" ".join(["rsc report", *(experiments or [chosen[0].name])]),
     )
     write_file(target, text.encode())
     folder = target.parent / f"{target.stem}-figures"
@@ -94,7 +94,7 @@ def report(
 
 
 def judged(
-    found: "list[Experiment]", baseline: str | None, margin: float | None, *, history: bool = True
+    experiments: "list[Experiment]", baseline: str | None, margin: float | None, *, history: bool = True
 ) -> "tuple[Verdicts, list[str]]":
     """The verdicts on one or more experiments, and the notes that must be shown with them.
 
@@ -104,7 +104,9 @@ def judged(
     from resnet_shortcuts.analysis.reading import read_experiment
     from resnet_shortcuts.analysis.verdicts import judge
 
-    record, notes = merge([read_experiment(experiment, history=history) for experiment in found], baseline, margin)
+    record, notes = merge(
+        [read_experiment(experiment, history=history) for experiment in experiments], baseline, margin
+    )
     if not record.runs and not record.damaged:
         raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
     return judge(record, baseline, margin), notes
@@ -124,14 +126,14 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
 
     if not names:
         return [Experiment.newest(results)]
-    found = []
+    experiments = []
     for name in names:
         folder = Path(name)
         if (folder / "plan.json").exists():
-            found.append(Experiment.open(folder.resolve().parent, folder.resolve().name))
+            experiments.append(Experiment.open(folder.resolve().parent, folder.resolve().name))
         else:
-            found.append(Experiment.open(results, name))
-    return found
+            experiments.append(Experiment.open(results, name))
+    return experiments
 
 
 def _damage(verdicts: "Verdicts") -> int:

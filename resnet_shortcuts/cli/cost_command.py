@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Format, Output, Override, Results
+from resnet_shortcuts.cli.options import (
+    DEFAULT_RESULTS,
+    ConfigFile,
+    DataRoot,
+    Debug,
+    Format,
+    Output,
+    Override,
+    Results,
+    chosen_config,
+)
 from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.cli.progress import StageProgress, say_waiting
 from resnet_shortcuts.errors import Exit, UsageError
@@ -25,6 +35,7 @@ SECONDS = 120.0
 @app.command()
 def cost(
     context: typer.Context,
+    file: ConfigFile = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Networks, strategies and settings of a config.")
     ] = None,
@@ -59,6 +70,8 @@ def cost(
     from resnet_shortcuts.experiments.study import measure as measure_request
 
     chosen = chosen_format(format_, output)
+    if file is not None:
+        config = chosen_config(file, config, "rsc cost")
     if (config is None) == (not network):
         raise UsageError(
             "--config and --network: exactly one is needed", "rsc cost", "name what to measure by one of them"
@@ -95,7 +108,7 @@ def _of_config(
 
     loaded, document = read_config(path, [*overrides, *([f"run.device={device}"] if device else [])])
     check_results_folder(results, loaded.name)
-    with document.telling_lines():
+    with document.locating_errors():
         study = open_study(loaded, data_root, StageProgress())
     request = cost_request(study, **changes)
     if "time" not in changes["passes"]:
@@ -123,19 +136,22 @@ def _request(
 
     shape = re.fullmatch(r"(\d{1,4})x(\d{1,4})x(\d{1,4})", input_shape)
     if shape is None or "0" in shape.groups():
-        raise UsageError(f"'{input_shape}' is no input", "--input", "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32")
+        raise UsageError(
+            f"'{input_shape}' is not an input shape", "--input", "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32"
+        )
     specs = []
     for name in dict.fromkeys(networks):
         try:
             specs.append(NetworkSpec.model_validate(name))
         except ValidationError as error:
-            raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "--network") from None
+            reason: UsageError = error.errors()[0]["ctx"]["error"]
+            raise UsageError(reason.what, "--network", reason.todo) from None
     chosen = [find(name) for name in dict.fromkeys(shortcuts)] if shortcuts else list(strategies())
     if "time" in changes["passes"] and find(baseline) not in chosen:
         chosen.insert(0, find(baseline))  # ratios to it are asked for
     resolved = machine.resolve_device(device or "auto")
     if precision not in {None, "auto", "fp32", "bf16"}:
-        raise UsageError(f"'{precision}' is no precision", "--precision", "use auto, fp32 or bf16")
+        raise UsageError(f"'{precision}' is not a precision", "--precision", "use auto, fp32 or bf16")
     request = CostRequest(
         networks={spec.label: spec.model_dump(mode="json", exclude_none=True) for spec in specs},
         shortcuts={strategy.name: strategy.reference() for strategy in chosen},
@@ -151,7 +167,7 @@ def _request(
 
 
 def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bool) -> None:
-    """An option that would change nothing is an error: whoever gave it would read other figures than they asked for."""
+    """Refuse options that would change nothing: the figures would not be those that were asked for."""
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
@@ -161,7 +177,7 @@ def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bo
 
 
 def _failures(report: "CostReport") -> int:
-    """Of strategies that were asked for by name, those that cannot serve are errors, not notes."""
+    """Strategies that were asked for by name and cannot serve are errors, not notes."""
     failed = [row for row in report.rows if row.error]
     for row in failed:
         say(f"error: {row.network}: {row.error}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.paths import expand
 
 
@@ -13,9 +14,17 @@ def _expanded(path: Path | None) -> Path | None:
     return None if path is None else expand(path)
 
 
+ConfigFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE|NAME]",
+        callback=_expanded,
+        help="Config: a YAML file, or one that ships, such as cifar10-quick.",
+    ),
+]
 Config = Annotated[
-    Path,
-    typer.Option("--config", "-c", callback=_expanded, help="YAML file that says what to compare.", show_default=False),
+    Path | None,
+    typer.Option("--config", "-c", callback=_expanded, help="The same as FILE.", show_default=False),
 ]
 Override = Annotated[
     list[str] | None,
@@ -57,3 +66,13 @@ Baseline = Annotated[
 ]
 
 DEFAULT_RESULTS = Path("results")
+
+
+def chosen_config(file: Path | None, config: Path | None, command: str) -> Path:
+    """The config that is given as an argument or by ``--config``. Raises UsageError unless exactly one of them is."""
+    if file is not None and config is not None:
+        raise UsageError("a config as FILE and by --config: only one is possible", command, "leave one of them out")
+    chosen = config if file is None else file
+    if chosen is None:
+        raise UsageError("no config", command, f"name one: {command} FILE, or {command} --config FILE")
+    return chosen

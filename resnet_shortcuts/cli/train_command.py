@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Override, Results
+from resnet_shortcuts.cli.learning_rate import milestones_line
+from resnet_shortcuts.cli.options import (
+    DEFAULT_RESULTS,
+    Config,
+    ConfigFile,
+    DataRoot,
+    Debug,
+    Override,
+    Results,
+    chosen_config,
+)
 from resnet_shortcuts.cli.output import deliver, say
 from resnet_shortcuts.cli.progress import StageProgress, SweepProgress, duration, say_waiting
 from resnet_shortcuts.errors import IntegrityError
@@ -19,7 +29,8 @@ if TYPE_CHECKING:
 
 @app.command()
 def train(
-    config: Config,
+    file: ConfigFile = None,
+    config: Config = None,
     overrides: Override = None,
     jobs: Annotated[
         str, typer.Option("--jobs", "-j", help="Runs side by side; auto: one a core (CPU); 0: in this process.")
@@ -37,7 +48,7 @@ def train(
     """
     from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
 
-    loaded, document = read_config(config, overrides or [])
+    loaded, document = read_config(chosen_config(file, config, "rsc train"), overrides or [])
     check_results_folder(results, loaded.name)
 
     from resnet_shortcuts.data.dataset import remarks
@@ -46,7 +57,7 @@ def train(
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study, rerunnable
 
-    with document.telling_lines():
+    with document.locating_errors():
         study = open_study(loaded, data_root, StageProgress())
     if study.warning:
         say(f"warning: {study.warning}")
@@ -56,7 +67,7 @@ def train(
     stored = Experiment(results, loaded.name)
     to_do = [run for run in study.plan.runs if not stored.intact(run.run_id)]
     if to_do:
-        with document.telling_lines():
+        with document.locating_errors():
             check_networks(study)
     with training(stored, study.plan):
         experiment = Experiment.create(results, rerunnable(loaded, data_root), study.plan)
@@ -64,6 +75,8 @@ def train(
             f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side(at_once)}, "
             f"{study.precision} on {study.device}"
         )
+        if reading := milestones_line(study):
+            say(reading)
         with SweepProgress(study.steps, at_once) as progress:
             summary = run_plan(
                 study.plan,

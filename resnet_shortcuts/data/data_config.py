@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from resnet_shortcuts.errors import SettingError
 from resnet_shortcuts.suggestions import did_you_mean
 
 SOURCES: dict[str, str] = {
@@ -54,61 +55,70 @@ class DataSpec(BaseModel):
     @classmethod
     def _known_source(cls, value: str) -> str:
         if value not in SOURCES:
-            raise ValueError(f"unknown data source {value!r}; {did_you_mean(value, SOURCES)}")
+            raise SettingError(f"unknown data source {value[:80]!r}", todo=did_you_mean(value, SOURCES))
         return value
 
     @field_validator("name")
     @classmethod
     def _printable_name(cls, value: str | None) -> str | None:
         if value is not None and not (value.isprintable() and value.strip()):
-            raise ValueError("a name is a short printable text")
+            raise SettingError("a name is a short printable text", todo="use printable characters")
         return value
 
     @field_validator("root")
     @classmethod
-    def _sane_root(cls, value: str | None) -> str | None:
+    def _valid_path(cls, value: str | None) -> str | None:
         if value is not None and "\0" in value:
-            raise ValueError("a path cannot hold a NUL character")
+            raise SettingError("a path cannot contain a NUL character", todo="remove it")
         return value
 
     @field_validator("classes", mode="before")
     @classmethod
     def _classes(cls, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | list | tuple | None):
-            raise ValueError("give a number of classes (2 or more), or a list of class names")
-        if isinstance(value, list | tuple):
-            names = [str(name) for name in value]
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"class named twice: {', '.join(twice)}")
-            if len(names) < 2:
-                raise ValueError("name at least two classes")
-            return tuple(names)
-        return value
+            raise SettingError("", todo="give a number of classes (2 or more), or a list of class names")
+        if isinstance(value, int | None):
+            return value
+        for index, name in enumerate(value):
+            if isinstance(name, bool) or not isinstance(name, str | int):
+                raise SettingError("a class name is text", str(index), "put the name in quotes")
+        names = [str(name) for name in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SettingError(f"class named twice: {', '.join(twice)}", todo="keep one")
+        if len(names) < 2:
+            raise SettingError("fewer than two classes", todo="name at least two")
+        return tuple(names)
 
     @field_validator("augment")
     @classmethod
     def _augment(cls, value: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
         if len(set(value)) < len(value):
-            raise ValueError("an augmentation is named twice")
+            raise SettingError("an augmentation is named twice", todo="keep one")
         if {"crop", "random-resized-crop"} <= set(value):
-            raise ValueError("crop and random-resized-crop exclude each other: name one")
+            raise SettingError("crop and random-resized-crop exclude each other", todo="keep one")
         return tuple(sorted(value))
 
     @model_validator(mode="after")
     def _fits_source(self) -> "DataSpec":
         fixed = FIXED_RESOLUTION.get(self.source)
         if fixed is not None and self.resolution not in (None, fixed):
-            raise ValueError(f"{self.source} is {fixed}x{fixed}: leave resolution out")
-        if self.source not in FOLDER_SOURCES and (self.classes is not None or self.images_per_class is not None):
-            raise ValueError(f"classes and images_per_class need a source of folders ({', '.join(FOLDER_SOURCES)})")
+            raise self._misfit("resolution", f"the images of {self.source} are {fixed}x{fixed}")
+        if self.source not in FOLDER_SOURCES:
+            for key in ("classes", "images_per_class"):
+                if getattr(self, key) is not None:
+                    raise self._misfit(key, f"it needs a source of folders ({', '.join(FOLDER_SOURCES)})")
         if self.source == "digits" and self.root is not None:
-            raise ValueError("digits are embedded: leave root out")
+            raise self._misfit("root", "digits are embedded")
         if self.source == "digits" and self.test_fraction is not None:
-            raise ValueError("digits have a test split: leave test_fraction out")
+            raise self._misfit("test_fraction", "digits have a test split")
         if self.source == "digits" and "flip" in self.augment:
-            raise ValueError("a mirrored digit is not that digit: leave flip out")
+            raise self._misfit("augment", "a mirrored digit is not that digit", "leave flip out")
         return self
+
+    @staticmethod
+    def _misfit(key: str, what: str, todo: str = "") -> SettingError:
+        return SettingError(what, key, todo or f"leave {key} out", beside=("source",))
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

@@ -29,7 +29,7 @@ class UnreadableImagesError(DataError):
         self._kept = f"the {total - len(errors):,} decoded ones are kept for the next start"
         self._listing = f"all are listed in {listing}" if len(errors) > _SHOWN else "repair or remove them"
 
-    def __reduce__(self) -> tuple[type["UnreadableImagesError"], tuple[Sequence[DataError], int, Path]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type["UnreadableImagesError"], tuple[Sequence[DataError], int, Path]]:
         return type(self), self._arguments
 
     @property

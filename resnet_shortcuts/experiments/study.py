@@ -46,10 +46,11 @@ class Study:
     @property
     def steps(self) -> int:
         """Optimizer steps of one run."""
-        return total_steps(self.config.train, self._epoch_steps)
+        return total_steps(self.config.train, self.steps_per_epoch)
 
     @property
-    def _epoch_steps(self) -> int:
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of one epoch."""
         return steps_per_epoch(self.train_images, self.config.train.batch_size)
 
     @property
@@ -57,7 +58,7 @@ class Study:
         """Images that all evaluations of one run look at."""
         return evaluated_images(
             self.steps,
-            self._epoch_steps,
+            self.steps_per_epoch,
             self.config.run.evaluate_every,
             test_images=self.test_images,
             validation_images=self.validation_images,

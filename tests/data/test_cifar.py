@@ -18,6 +18,7 @@ from resnet_shortcuts.data.sources.download import Archive
 from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
 
 from . import cifar_files as files
+from . import layouts
 
 SPEC = DataSpec(source="cifar10", augment=("crop", "flip"))
 PYTHON, BINARY = files.python_archive(), files.binary_archive()
@@ -369,3 +370,64 @@ def test_the_published_hashes_are_torchvisions():
     for name, digest in known.items():
         assert f'["{name}", "{digest}"]' in source
     assert f'tgz_md5 = "{cifar.CIFAR100.archives[0].digest}"' in source
+
+
+# -- CIFAR-100 ---------------------------------------------------------------------------------------------------------
+
+FINE = DataSpec(source="cifar100", augment=("crop", "flip"))
+
+
+@pytest.fixture
+def fine_archive(monkeypatch) -> bytes:
+    """The python archive of a CIFAR-100 of 300 images, which is published from now on, by MD5 alone."""
+    monkeypatch.setitem(cifar.PUBLISHED, "cifar100", layouts.small(cifar.CIFAR100))
+    monkeypatch.delenv("RSC_CIFAR100_URL", raising=False)
+    return files.tar_gz(layouts.published_files(layouts.CIFAR100, "python"))
+
+
+def test_cifar100_is_downloaded_once_and_checked_by_its_md5(fine_archive, tmp_path, monkeypatch):
+    with files.serving(fine_archive) as server:
+        monkeypatch.setenv("RSC_CIFAR100_URL", server.address("good", "cifar-100-python.tar.gz"))
+        folder = prepare(FINE, data_root=None, cache=tmp_path / "cache")
+        prepare(FINE, data_root=None, cache=tmp_path / "cache")
+        assert len(server.asked) == 1
+    assert load(folder, FINE).vouched == "MD5 of cifar-100-python.tar.gz"
+    assert len(load(folder, FINE).classes) == 100
+    assert (np.load(folder / "train.labels.npy") == layouts.CIFAR100.train[1]).all(), "fine labels, not coarse ones"
+    assert (np.load(folder / "train.images.npy") == layouts.CIFAR100.train[0]).all()
+
+
+@pytest.mark.parametrize("how", ["flipped", "page", "absent"])
+def test_a_wrong_server_of_cifar100_is_named(fine_archive, tmp_path, monkeypatch, how):
+    with files.serving(fine_archive) as server:
+        monkeypatch.setenv("RSC_CIFAR100_URL", server.address(how, "cifar-100-python.tar.gz"))
+        with pytest.raises(DataError) as caught:
+            prepare(FINE, data_root=None, cache=tmp_path / "cache")
+    (line,) = caught.value.lines
+    assert {"flipped": "damaged: MD5", "page": "sends no gzip archive", "absent": "HTTP 404"}[how] in line
+    for part in ("CIFAR-100 not found", "cifar-100-binary.tar.gz", "RSC_CIFAR100_URL"):
+        assert part in line
+    assert not list((tmp_path / "cache" / "downloads").glob("*.gz"))
+
+
+def test_both_cifars_may_lie_in_one_folder(fine_archive, root, tmp_path):
+    put_archive(root)
+    (root / "cifar-100-python.tar.gz").write_bytes(fine_archive)
+    check(decode(root, tmp_path))
+    assert len(describe(prepare(FINE, data_root=root, cache=tmp_path / "cache"))["classes"]) == 100
+
+
+def test_a_batch_that_is_a_pipe_is_answered_at_once(root, tmp_path):
+    folder = unpack(root, "bin")
+    (folder / "data_batch_3.bin").unlink()
+    os.mkfifo(folder / "data_batch_3.bin")
+    with pytest.raises(DataError, match=r"not a regular file: .*data_batch_3\.bin"):
+        decode(root, tmp_path)
+
+
+def test_the_published_files_of_cifar100_have_the_published_sizes_and_hashes():
+    python, binary = cifar.CIFAR100.archives
+    assert (python.size, python.hash) == (169_001_437, "md5:eb9058c3a382ffc7106e4002c42a8d85")
+    assert (binary.size, binary.hash) == (168_513_733, "md5:03b5dce01913d631647c71ecec9e9cb8")
+    assert len(set(cifar.FINE_CLASSES)) == 100
+    assert list(cifar.FINE_CLASSES) == sorted(cifar.FINE_CLASSES)

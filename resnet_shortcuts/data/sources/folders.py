@@ -122,7 +122,7 @@ def _split_folders(spec: DataSpec, root: Path, kind: Kind) -> Source | None:
         there = listing.what_is_there(root / train_name)
         what = f"no class folders (found {there})"
         raise DataError(what, str(root / train_name), "put a folder of images a class there")
-    if kind.classes and not set(kind.classes) & set(train.classes):
+    if 2 * len(set(kind.classes) & set(train.classes)) < len(kind.classes):
         return None  # another data set in the same folder
     words = (*_TEST, *_VALIDATION) if kind.name == "" or kind.classes else (*_VALIDATION, *_TEST)
     candidates = [names[word] for word in words if word in names]

@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,14 @@ def decode_bytes(data: bytes, where: str, side: int | None) -> Images:
         raise DataError("cannot read image", where, f"repair or remove it ({_reason(error)})") from error
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Pillow's remarks on odd files: what cannot be read is an error, the rest is read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
 def _opened(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
     if image.width * image.height > MAX_PIXELS:
@@ -209,8 +218,7 @@ def decode_all(paths: Sequence[Path], out: Images, rows: Rows, done: Done) -> li
     if isinstance(out, np.memmap) and out.filename is not None and len(rows) >= _WORTH_PROCESSES:
         with decoder.pool(Path(out.filename), workers) as pool:
             return _in_order(paths, rows, pool.decode, workers, done)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd files; what cannot be read is an error
+    with quiet():
         return _in_order(paths, rows, lambda start, chunk: fill(out, start, chunk), workers, done)
 
 

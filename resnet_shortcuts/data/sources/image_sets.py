@@ -98,12 +98,14 @@ class Files:
 
     def side(self) -> int:
         """The side of the first image."""
-        return int(image_files.decode(self._paths[0], None).shape[0])
+        with image_files.quiet():
+            return int(image_files.decode(self._paths[0], None).shape[0])
 
     def decode(self, out: Images, rows: Rows, done: Done, exact: bool) -> list[DataError]:
         """As `Part.decode`; with ``exact`` every image must have the side of ``out``."""
         if exact:
-            image_files.check_same_size(self._paths, out.shape[1])
+            with image_files.quiet():
+                image_files.check_same_size(self._paths, out.shape[1])
         return image_files.decode_all(self._paths, out, rows, done)
 
     @property

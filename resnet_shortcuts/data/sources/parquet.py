@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -91,7 +90,8 @@ class RowImages:
     def side(self) -> int:
         """The side of the first image. Raises DataError where it is not square or cannot be read."""
         _, data, where = next(self._batches(np.arange(1)))[0]
-        return int(image_files.decode_bytes(data, where, None).shape[0])
+        with image_files.quiet():
+            return int(image_files.decode_bytes(data, where, None).shape[0])
 
     def decode(self, out: Images, rows: Rows, done: Done, exact: bool) -> list[DataError]:
         """As `Part.decode`; with ``exact`` every image must have the side of ``out``."""
@@ -110,8 +110,7 @@ class RowImages:
             return position
 
         problems: list[DataError] = []
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\.")
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor, image_files.quiet():
             for chunk in self._batches(rows):
                 results = list(executor.map(decoded, chunk))
                 problems += [result for result in results if isinstance(result, DataError)]
