@@ -12,7 +12,7 @@ from typing import Any
 from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.child_process import Fault
 from resnet_shortcuts.config.experiment_config import Config
-from resnet_shortcuts.errors import BusyError, EnvironmentFault, Exit, IntegrityError, RscError, UsageError
+from resnet_shortcuts.errors import BusyError, EnvironmentFault, Exit, IntegrityError, RscError
 from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.pools import InProcessPool, Pool, ProcessPool
@@ -30,7 +30,7 @@ from resnet_shortcuts.experiments.run_job import (
 )
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError
 from resnet_shortcuts.experiments.store import LOCK, Experiment, StoredRun
-from resnet_shortcuts.shortcuts.custom_sources import in_this_process_only
+from resnet_shortcuts.shortcuts.custom_sources import check_not_in_this_process_only
 from resnet_shortcuts.words import counted
 
 MAX_LOSSES = 5
@@ -117,7 +117,7 @@ def run_plan(
     _check_free_space(experiment.folder)
     number = resolve_jobs(jobs, device)
     if number:
-        _check_processes_can_build(config)
+        check_not_in_this_process_only(config.shortcuts)
     setup = worker_setup(config, plan, dataset_folder, experiment, device, number)
     with StopSignals() as signals:
         pool = ProcessPool(setup, number) if number else InProcessPool(setup, lambda: bool(signals.received))
@@ -280,14 +280,6 @@ class _Sweep:
             verb = "is" if len(self.elsewhere) == 1 else "are"
             what = f"{counted(len(self.elsewhere), 'run')} {verb} being trained by another process"
             raise BusyError(what, str(self.experiment.folder), "try again later, or leave --no-wait out")
-
-
-def _check_processes_can_build(config: Config) -> None:
-    """Raises UsageError where a strategy exists in this process alone."""
-    for strategy in config.shortcuts:
-        if reason := in_this_process_only(strategy):
-            todo = "train with jobs: 0 (--jobs 0), or define it in a file of its own"
-            raise UsageError(f"no other process can build shortcut {strategy.name!r} ({reason})", "jobs", todo)
 
 
 def _check_free_space(folder: Path) -> None:
