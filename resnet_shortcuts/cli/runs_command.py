@@ -36,11 +36,11 @@ def runs(
         raise UsageError("--yes goes with --prune", "rsc runs", "leave it out, or add --prune")
     if output is not None and prune:
         raise UsageError("--prune and -o exclude each other", "rsc runs", "prune first, then write the list")
-    found = find_experiments(results, [experiment] if experiment else [])[0]
+    opened = find_experiments(results, [experiment] if experiment else [])[0]
     if prune:
-        return _prune(found, yes)
-    rows = [vars(state) for state in list_runs(found)]
-    deliver(as_json("runs", rows, name=found.name) if chosen == "json" else _table(rows), output)
+        return _prune(opened, yes)
+    rows = [vars(state) for state in list_runs(opened)]
+    deliver(as_json("runs", rows, name=opened.name) if chosen == "json" else _table(rows), output)
     return Exit.INTEGRITY if any(row["state"] in ("damaged", "newer") for row in rows) else Exit.OK
 
 
