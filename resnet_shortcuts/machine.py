@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-from resnet_shortcuts import __version__
+from resnet_shortcuts import __version__, cgroup
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
 
 Precision = Literal["fp32", "bf16"]
@@ -49,15 +49,8 @@ def _output(*command: str) -> str:
 def cores() -> int:
     """How many cores this process may use: its affinity, less where a control group grants fewer."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
+    quota = cgroup.cpu_quota()
     return max(1, allowed if quota is None else min(allowed, int(quota + 0.5)))
-
-
-def _cgroup_quota() -> float | None:
-    words = _read("/sys/fs/cgroup/cpu.max").split()
-    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]):
-        return int(words[0]) / int(words[1])
-    return None
 
 
 @lru_cache(1)
@@ -82,8 +75,8 @@ def cpu_flags() -> frozenset[str]:
 def memory_bytes() -> int:
     """Memory that this process may use: the machine's, less where a control group grants less."""
     total = int(psutil.virtual_memory().total)
-    limit = _read("/sys/fs/cgroup/memory.max").strip()
-    return min(total, int(limit)) if limit.isdigit() else total
+    limit = cgroup.memory_limit()
+    return total if limit is None else min(total, limit)
 
 
 def load_average() -> tuple[float, float, float]:

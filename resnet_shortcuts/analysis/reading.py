@@ -16,6 +16,7 @@ from resnet_shortcuts.experiments.sealed_files import NewerFormatError, shaped
 from resnet_shortcuts.experiments.store import CONFIG, HISTORY, read_costs, train_command
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.training.recipe import evaluated_images
+from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.cost_request import CostReport
@@ -210,16 +211,15 @@ def _sentences(reports: Sequence[CostReport], regime: Regime) -> list[str]:
 
 def _machine_name(report: CostReport) -> str:
     facts = report.environment
-    threads = facts.get("threads")
-    parts = [facts.get("device"), f"{threads} thread{'s' if threads != 1 else ''}" if threads else None]
-    parts += [f"torch {facts['torch']}" if facts.get("torch") else None]
+    parts = [facts.device, counted(facts.threads, "thread") if facts.threads else None]
+    parts += [f"torch {facts.torch}" if facts.torch else None]
     return ", ".join(str(part) for part in parts if part)
 
 
 def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[CostRecord]:
     from resnet_shortcuts.cost.cost_request import train_seconds
 
-    request, name, machine = report.request, _machine_name(report), Hardware.recorded(report.environment)
+    request, name, machine = report.request, _machine_name(report), Hardware.recorded(report.environment.model_dump())
     races = {race.network: race for race in report.races}
     steps, evaluated = _work(regime, config)
     records = []

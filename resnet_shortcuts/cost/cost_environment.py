@@ -1,61 +1,62 @@
-"""Where a cost was measured, and whether other programs were at work meanwhile; imports no torch."""
+"""Where a cost was measured, and how much other programs ran meanwhile; imports no torch."""
 
 import os
 import platform
-from typing import Any
 
 import psutil
 
 from resnet_shortcuts import machine
-from resnet_shortcuts.cost.cost_request import CostRequest
+from resnet_shortcuts.cost.cost_request import CostEnvironment, CostRequest, TimedHardware
 
 
-def hardware(request: CostRequest) -> dict[str, Any]:
-    """What a cost depends on beside the request: the hardware, and the device of it that is timed.
+def hardware(request: CostRequest) -> TimedHardware:
+    """The hardware that a request would be measured on here; a launcher and the process that it starts agree.
 
-    A launcher and the process that it starts give the same answer.
+    Starts no GPU.
     """
     here = machine.hardware()
-    return {
-        "device": here.processor if request.device_type == "cpu" else _graphics(here),
-        "memory_format": "channels_last",
-        "hardware": here.model_dump(),
-    }
+    gpus = ", ".join(gpu.name for gpu in here.gpus or ()) or "cuda"
+    return TimedHardware(
+        device=here.processor if request.device_type == "cpu" else gpus,
+        memory_format="channels_last",
+        hardware=here,
+    )
 
 
-def environment(request: CostRequest) -> dict[str, Any]:
-    """`hardware`, and what else a reader of the figures wants to know."""
-    return {
-        **hardware(request),
-        **machine.hardware().model_dump(include={"cores", "allocator", "torch"}),
-        "threads": request.threads,
-        "precision": request.precision,
-        "batch_size": request.batch_size,
-        "commit": machine.commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "memory_bytes": machine.memory_bytes(),
-        "preloaded": os.environ.get("LD_PRELOAD") or None,
-        "malloc": {name: value for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")},
-    }
-
-
-def _graphics(here: machine.Hardware) -> str:
-    return ", ".join(gpu.name for gpu in here.gpus or ()) or "cuda"
+def environment(request: CostRequest) -> CostEnvironment:
+    """The hardware, versions, and settings of the process that measures."""
+    timed = hardware(request)
+    return CostEnvironment(
+        device=timed.device,
+        memory_format=timed.memory_format,
+        hardware=timed.hardware,
+        cores=machine.hardware().cores,
+        allocator=machine.hardware().allocator,
+        torch=machine.hardware().torch,
+        threads=request.threads,
+        precision=request.precision,
+        batch_size=request.batch_size,
+        commit=machine.commit(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        memory_bytes=machine.memory_bytes(),
+        preloaded=os.environ.get("LD_PRELOAD") or None,
+        malloc={name: value for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")},
+    )
 
 
 class OtherLoad:
     """How many cores other programs kept busy between two looks.
 
-    The load average would blame this experiment's own workers, which ended a moment ago; this counts processor time
-    that was spent meanwhile by anyone but this process.
+    The load average would include this experiment's own workers, which ended a moment ago; this counts processor time
+    that other processes than this one spent meanwhile.
     """
 
     def __init__(self) -> None:
         self._began = self._sample()
 
     def cores(self) -> float | None:
-        """Mean number of cores that others used since the start; None where the system does not tell."""
+        """Mean number of cores that others used since the start; None where the system does not report it."""
         elapsed, busy, own = (now - then for now, then in zip(self._sample(), self._began, strict=True))
         if elapsed <= 0 or busy <= 0:
             return None

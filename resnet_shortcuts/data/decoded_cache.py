@@ -16,7 +16,7 @@ from resnet_shortcuts import durable, locks
 from resnet_shortcuts.data.source_contract import Progress
 from resnet_shortcuts.errors import EnvironmentFault
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 ARRAYS = ("train.images", "train.labels", "test.images", "test.labels")
 _HASH_ALWAYS = 256 * 2**20
@@ -37,9 +37,9 @@ def writing(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _ENVIRONMENT and not isinstance(error, FileExistsError | NotADirectoryError):
-            raise
-        reason = _ENVIRONMENT.get(error.errno or 0, "a file is in the way")
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        named = _ENVIRONMENT.get(error.errno or 0) or error.strerror or str(error)
+        reason = "a file is in the way" if in_the_way else named
         raise EnvironmentFault(reason, str(where), "make room, or set RSC_CACHE to another folder") from error
 
 

@@ -1,27 +1,17 @@
 """What ``rsc doctor`` looks at: versions, processor, devices, data, folders; and what to do where one is wrong."""
 
 import os
+import re
 import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.words import counted
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pandas",
-    "scipy",
-    "statsmodels",
-    "pydantic",
-    "typer",
-    "rich",
-    "matplotlib",
-    "safetensors",
-)
+DISTRIBUTION = "resnet-shortcuts"
 LEAST_FREE_BYTES = 2 * 1024**3
 
 
@@ -34,9 +24,18 @@ def _row(what: str, found: str, state: str = "fine", todo: str = "") -> dict[str
     return {"what": what, "state": state, "found": found, "todo": todo}
 
 
+def required_packages() -> list[str]:
+    """The distributions that this one requires, extras left out; none where it is not installed itself."""
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if "extra ==" not in line]
+
+
 def _versions() -> list[dict[str, Any]]:
     rows = [_row("python", sys.version.split()[0])]
-    for package in PACKAGES:
+    for package in (DISTRIBUTION, *required_packages()):
         try:
             rows.append(_row(package, metadata.version(package)))
         except metadata.PackageNotFoundError:
@@ -113,10 +112,15 @@ def _data(data_root: Path | None) -> list[dict[str, Any]]:
 
 
 def _folders(results: Path) -> list[dict[str, Any]]:
-    from resnet_shortcuts.data.prepare import cache_folder
+    from resnet_shortcuts.paths import cache_folder
 
     rows = []
-    for what, folder in (("results", results), ("cache", cache_folder())):
+    for what in ("results", "cache"):
+        try:
+            folder = results if what == "results" else cache_folder()
+        except EnvironmentFault as error:
+            rows.append(_row(what, error.what, "wrong", error.todo))
+            continue
         existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
         free = shutil.disk_usage(existing).free
         if not existing.is_dir():

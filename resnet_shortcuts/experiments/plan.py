@@ -24,7 +24,7 @@ from resnet_shortcuts.experiments import sealed_files
 from resnet_shortcuts.experiments.run_record import DEFAULT_RECIPE, RunId, Sha256, Stored
 from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.shortcuts.catalogue import Strategy
-from resnet_shortcuts.training.recipe import SCHEDULE_TODO, schedule_problem, total_steps
+from resnet_shortcuts.training.recipe import schedule_problem, total_steps
 
 SCIENCE_FORMAT = 1
 FORMAT, SEALED, UNSEALED = sealed_files.FORMAT, 2, 1
@@ -274,5 +274,4 @@ def _check_schedule(config: Config, train_images: int) -> None:
     steps = total_steps(config.train, steps_per_epoch(train_images, config.train.batch_size))
     problem = schedule_problem(config.train, steps)
     if problem is not None:
-        key, _, _ = problem.partition(" ")  # its first word
-        raise SettingError(f"train.{problem}", f"train.{key}", SCHEDULE_TODO)
+        raise problem.within("train")
