@@ -27,6 +27,7 @@ TESTS = (
     "tests/config/test_config_mutations.py",
     "tests/cli/test_command_lines.py",
     "tests/analysis/test_simulated.py",
+    "tests/analysis/test_simulated_procedure.py",
 )
 HEAD = """# What was tried, and survived
 

@@ -1,14 +1,13 @@
 """``rsc compare`` and ``rsc report``: read stored runs and show what they say. Never train."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resnet_shortcuts import garbage_collector
+from resnet_shortcuts import garbage_collector, tables
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Output, Results
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Format, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
 from resnet_shortcuts.errors import Exit, UsageError
 from resnet_shortcuts.words import counted
@@ -34,22 +33,21 @@ def compare(
     baseline: Baseline = None,
     margin: Margin = None,
     claims: Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims too.")] = False,
-    format_: Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")] = None,
+    format_: Format = None,
     output: Output = None,
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
     """Compare strategies: accuracy over seeds, which differences are real, and what each strategy costs."""
-    from resnet_shortcuts.analysis.render import EXTENSIONS, FORMATS
-    from resnet_shortcuts.cli.terminal_tables import comparison_as
+    from resnet_shortcuts.cli.comparison_output import comparison_as
 
-    chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    chosen = chosen_format(format_, output)
     if claims and chosen == "csv":
-        known = ", ".join(name for name in FORMATS if name != "csv")
+        known = ", ".join(name for name in tables.FORMATS if name != "csv")
         raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
     verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
-    said = judge_claims_of(verdicts) if claims else []
-    deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=said), output)
+    judgements = judge_claims_of(verdicts) if claims else []
+    deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=judgements), output)
     return _damage(verdicts)
 
 
@@ -69,10 +67,10 @@ def report(
     from resnet_shortcuts.analysis.report import report_html
     from resnet_shortcuts.durable import write_file
 
-    chosen_format(None, output, {".html": "html", ".htm": "html"}, "html")
-    found = find_experiments(results, experiments or [])
-    verdicts, notes = judged(found, baseline, margin)
-    target = output or found[0].folder / "report.html"
+    chosen_format(None, output, {".html": "html", ".htm": "html"})
+    chosen = find_experiments(results, experiments or [])
+    verdicts, notes = judged(chosen, baseline, margin)
+    target = output or chosen[0].folder / "report.html"
     drawings = figures(verdicts)
     text = report_html(
         verdicts,
@@ -80,7 +78,7 @@ def report(
         claims=judge_claims_of(verdicts),
         publications=published(verdicts.record),
         drawings=drawings,
-        command=" ".join(["rsc report", *(experiments or [found[0].name])]),
+        command=" ".join(["rsc report", *(experiments or [chosen[0].name])]),
     )
     write_file(target, text.encode())
     folder = target.parent / f"{target.stem}-figures"
@@ -96,7 +94,7 @@ def report(
 
 
 def judged(
-    found: "list[Experiment]", baseline: str | None, margin: float | None, *, history: bool = True
+    experiments: "list[Experiment]", baseline: str | None, margin: float | None, *, history: bool = True
 ) -> "tuple[Verdicts, list[str]]":
     """The verdicts on one or more experiments, and the notes that must be shown with them.
 
@@ -106,7 +104,9 @@ def judged(
     from resnet_shortcuts.analysis.reading import read_experiment
     from resnet_shortcuts.analysis.verdicts import judge
 
-    record, notes = merge([read_experiment(experiment, history=history) for experiment in found], baseline, margin)
+    record, notes = merge(
+        [read_experiment(experiment, history=history) for experiment in experiments], baseline, margin
+    )
     if not record.runs and not record.damaged:
         raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
     return judge(record, baseline, margin), notes
@@ -126,17 +126,17 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
 
     if not names:
         return [Experiment.newest(results)]
-    found = []
+    experiments = []
     for name in names:
         folder = Path(name)
         if (folder / "plan.json").exists():
-            found.append(Experiment.open(folder.resolve().parent, folder.resolve().name))
+            experiments.append(Experiment.open(folder.resolve().parent, folder.resolve().name))
         else:
-            found.append(Experiment.open(results, name))
-    return found
+            experiments.append(Experiment.open(results, name))
+    return experiments
 
 
 def _damage(verdicts: "Verdicts") -> int:
     for problem in verdicts.record.damaged:
-        print(f"error: {problem}", file=sys.stderr)
+        say(f"error: {problem}")
     return Exit.INTEGRITY if verdicts.record.damaged else Exit.OK

@@ -13,14 +13,14 @@ from resnet_shortcuts.cli.options import (
     ConfigFile,
     DataRoot,
     Debug,
+    Format,
     Output,
     Override,
     Results,
     chosen_config,
 )
-from resnet_shortcuts.cli.output import chosen_format, deliver, say
-from resnet_shortcuts.cli.progress import StageProgress
-from resnet_shortcuts.cli.terminal_tables import tables_as
+from resnet_shortcuts.cli.output import chosen_format, say, show
+from resnet_shortcuts.cli.progress import StageProgress, say_waiting
 from resnet_shortcuts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -59,18 +59,17 @@ def cost(
     precision: Annotated[str | None, typer.Option("--precision", help="fp32 or bf16 [default: auto]")] = None,
     baseline: Annotated[str, typer.Option("--baseline", help="Strategy that ratios refer to.")] = "A",
     overrides: Override = None,
-    format_: Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")] = None,
+    format_: Format = None,
     output: Output = None,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
     debug: Debug = False,
 ) -> int:
     """Show parameters, multiply-adds and saved bytes; with --measure also memory by part, peak memory and time."""
-    from resnet_shortcuts.analysis.render import EXTENSIONS
-    from resnet_shortcuts.cost.cost_launch import run_cost_pass
-    from resnet_shortcuts.experiments import processes
+    from resnet_shortcuts.analysis.cost_table import cost_data, cost_tables
+    from resnet_shortcuts.experiments.study import measure as measure_request
 
-    chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    chosen = chosen_format(format_, output)
     if file is not None:
         config = chosen_config(file, config, "rsc cost")
     if (config is None) == (not network):
@@ -92,8 +91,10 @@ def cost(
         request = _request(
             network or [], shortcut, input_shape, classes, batch_size, device, precision, baseline, changes
         )
-        report = run_cost_pass(request, StageProgress(), processes.environment(request.threads))
-    _show(report, chosen, output)
+        report = measure_request(request, StageProgress(), say_waiting)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    show(cost_tables(report), chosen, output, cost_data(report))
     return _failures(report) if config is not None or shortcut else Exit.OK
 
 
@@ -102,10 +103,8 @@ def _of_config(
 ) -> "CostReport":
     """The costs of a config's networks and strategies; a measured report is kept with its experiment."""
     from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
-    from resnet_shortcuts.cost.cost_launch import run_cost_pass
-    from resnet_shortcuts.experiments import processes
     from resnet_shortcuts.experiments.store import Experiment
-    from resnet_shortcuts.experiments.study import cost_request, measure_costs, open_study
+    from resnet_shortcuts.experiments.study import cost_request, measure, measure_costs, open_study
 
     loaded, document = read_config(path, [*overrides, *([f"run.device={device}"] if device else [])])
     check_results_folder(results, loaded.name)
@@ -113,8 +112,8 @@ def _of_config(
         study = open_study(loaded, data_root, StageProgress())
     request = cost_request(study, **changes)
     if "time" not in changes["passes"]:
-        return run_cost_pass(request, StageProgress(), processes.environment(request.threads))
-    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress())
+        return measure(request, StageProgress(), say_waiting)
+    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress(), say_waiting)
 
 
 def _request(
@@ -137,7 +136,9 @@ def _request(
 
     shape = re.fullmatch(r"(\d{1,4})x(\d{1,4})x(\d{1,4})", input_shape)
     if shape is None or "0" in shape.groups():
-        raise UsageError(f"'{input_shape}' is no input", "--input", "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32")
+        raise UsageError(
+            f"'{input_shape}' is not an input shape", "--input", "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32"
+        )
     specs = []
     for name in dict.fromkeys(networks):
         try:
@@ -150,7 +151,7 @@ def _request(
         chosen.insert(0, find(baseline))  # ratios to it are asked for
     resolved = machine.resolve_device(device or "auto")
     if precision not in {None, "auto", "fp32", "bf16"}:
-        raise UsageError(f"'{precision}' is no precision", "--precision", "use auto, fp32 or bf16")
+        raise UsageError(f"'{precision}' is not a precision", "--precision", "use auto, fp32 or bf16")
     request = CostRequest(
         networks={spec.label: spec.model_dump(mode="json", exclude_none=True) for spec in specs},
         shortcuts={strategy.name: strategy.reference() for strategy in chosen},
@@ -166,7 +167,7 @@ def _request(
 
 
 def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bool) -> None:
-    """An option that would change nothing is an error: whoever gave it would read other figures than they asked for."""
+    """Refuse options that would change nothing: the figures would not be those that were asked for."""
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
@@ -176,21 +177,8 @@ def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bo
 
 
 def _failures(report: "CostReport") -> int:
-    """Of strategies that were asked for by name, those that cannot serve are errors, not notes."""
+    """Strategies that were asked for by name and cannot serve are errors, not notes."""
     failed = [row for row in report.rows if row.error]
     for row in failed:
         say(f"error: {row.network}: {row.error}")
     return Exit.RUN_FAILED if failed else Exit.OK
-
-
-def _show(report: "CostReport", chosen: str, output: Path | None) -> None:
-    from resnet_shortcuts.analysis.cost_table import cost_csv, cost_json, cost_tables
-
-    for warning in report.warnings:
-        say(f"warning: {warning}")
-    if chosen == "json":
-        deliver(cost_json(report), output)
-    elif chosen == "csv":
-        deliver(cost_csv(report), output)
-    else:
-        deliver(tables_as(cost_tables(report), chosen, to_screen=output is None), output)

@@ -2,12 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from resnet_shortcuts.cli.output import as_text
+from resnet_shortcuts.tables import Column, Table
 
 if TYPE_CHECKING:
     from resnet_shortcuts.experiments.study import Study
     from resnet_shortcuts.training.recipe import RatePoint
 
+COLUMNS = (
+    Column("from_epoch", "from epoch", "number", formatter=lambda epoch: f"{epoch:.4g}"),
+    Column("from_iteration", "from iteration", "count"),
+    Column("rate", "learning rate", "number", formatter=lambda rate: f"{rate:.4g}"),
+)
 _SMOOTH = {"cosine": "cosine: it changes at every step", "one-cycle": "one-cycle: it changes at every step"}
 
 
@@ -31,17 +36,10 @@ def course_rows(study: "Study") -> list[dict[str, float]]:
     return [{"from_epoch": point.epoch, "from_iteration": point.step, "rate": point.rate} for point in _course(study)]
 
 
-def course_table(study: "Study", *, to_screen: bool) -> str:
+def course_table(study: "Study") -> Table:
     """The course of the learning rate as a small table."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("from epoch", "from iteration", "learning rate"):
-        table.add_column(heading, justify="right")
-    for point in _course(study):
-        table.add_row(f"{point.epoch:.4g}", f"{point.step:,}", f"{point.rate:.4g}")
     note = _SMOOTH.get(study.config.train.schedule.kind)
-    return as_text(table, to_screen=to_screen) + (f"{note}\n" if note else "")
+    return Table("learning rate", COLUMNS, course_rows(study), notes=[note] if note else [])
 
 
 def _course(study: "Study") -> "list[RatePoint]":

@@ -1,9 +1,5 @@
 """``rsc plan``: validates a config and shows what would run. Trains nothing."""
 
-from typing import Annotated, Any
-
-import typer
-
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.learning_rate import course_rows, course_table, milestones_line
 from resnet_shortcuts.cli.options import (
@@ -12,14 +8,25 @@ from resnet_shortcuts.cli.options import (
     ConfigFile,
     DataRoot,
     Debug,
+    Format,
     Output,
     Override,
     Results,
     chosen_config,
 )
-from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, as_text, chosen_format, deliver, say
+from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.cli.progress import duration
+from resnet_shortcuts.tables import Column, Table
 from resnet_shortcuts.words import counted, side_by_side
+
+COLUMNS = (
+    Column("network", "network", label=True),
+    Column("shortcut", "shortcut", label=True),
+    Column("parameters", "parameters", "count"),
+    Column("multiply_adds", "multiply-adds", "count"),
+    Column("runs_done", "runs done", "count"),
+    Column("runs_to_do", "to do", "count"),
+)
 
 
 @app.command()
@@ -29,7 +36,7 @@ def plan(
     overrides: Override = None,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
-    format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    format_: Format = None,
     output: Output = None,
     debug: Debug = False,
 ) -> None:
@@ -39,7 +46,7 @@ def plan(
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import network_counts, open_study
 
-    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
+    chosen = chosen_format(format_, output)
     loaded, document = read_config(chosen_config(file, config, "rsc plan"), overrides or [])
     with document.locating_errors():
         study = open_study(loaded, data_root, lambda *_: None)
@@ -66,8 +73,9 @@ def plan(
         "estimated_from": estimates.source,
         "learning_rate": course_rows(study),
     }
+    table = Table("plan", COLUMNS, rows, facts=facts)
     if chosen == "json":
-        deliver(as_json("plan", rows, **facts), output)
+        show([table], chosen, output)
         return
     say(
         f"{study.config.name}: {study.train_images:,} training and {study.test_images:,} test images, "
@@ -76,22 +84,7 @@ def plan(
     reading = milestones_line(study)
     if reading:
         say(reading)
-    course = course_table(study, to_screen=output is None)
-    deliver(f"{_table(rows, to_screen=output is None)}\n{course}", output)
+    show([table, course_table(study)], chosen, output)
     to_do = sum(row["runs_to_do"] for row in rows)
     left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
     say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")
-
-
-def _table(rows: list[dict[str, Any]], *, to_screen: bool) -> str:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("network", "shortcut"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("parameters", "multiply-adds", "runs done", "to do"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        counts = (row["parameters"], row["multiply_adds"], row["runs_done"], row["runs_to_do"])
-        table.add_row(row["network"], row["shortcut"], *(f"{count:,}" for count in counts))
-    return as_text(table, to_screen=to_screen)

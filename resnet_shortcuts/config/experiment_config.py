@@ -8,7 +8,7 @@ section would accept. Reading a file is `load_config` here; YAML and lines are `
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -27,7 +27,7 @@ from pydantic import (
 from resnet_shortcuts.config import yaml_lines
 from resnet_shortcuts.config.config_errors import problems_of
 from resnet_shortcuts.config.config_names import experiment_name, find_config, is_name
-from resnet_shortcuts.config.yaml_lines import Document, kind, printable
+from resnet_shortcuts.config.yaml_lines import Document, kind
 from resnet_shortcuts.cost.cost_request import CostSpec
 from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.errors import ManyErrors, RscError, SettingError, UsageError, raise_all
@@ -35,6 +35,7 @@ from resnet_shortcuts.models.network_config import NetworkSpec
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find
 from resnet_shortcuts.suggestions import did_you_mean
 from resnet_shortcuts.training.recipe import TrainSpec, whole_numbers
+from resnet_shortcuts.words import printable
 
 CONFIG_FORMAT: Literal[2] = 2
 """Of the meaning of a config file. In format 1 (stored configs without the key) whole milestones are iterations."""
@@ -78,12 +79,15 @@ def _seeds(value: Any) -> Any:
     return tuple(value)
 
 
-StrategyField = Annotated[
-    Strategy,
-    PlainValidator(_strategy),
-    PlainSerializer(Strategy.reference),
-    WithJsonSchema({"type": "string", "what": "a shortcut: a name, an alias or a composition"}),
-]
+if TYPE_CHECKING:
+    StrategyField = Strategy
+else:  # pydantic would build a schema of the operations in it, and so import torch
+    StrategyField = Annotated[
+        Any,
+        PlainValidator(_strategy),
+        PlainSerializer(Strategy.reference),
+        WithJsonSchema({"type": "string", "what": "a shortcut: a name, an alias or a composition"}),
+    ]
 SeedsField = Annotated[
     tuple[int, ...],
     BeforeValidator(_seeds),
@@ -94,8 +98,9 @@ SeedsField = Annotated[
 class RunSpec(BaseModel):
     """The ``run`` section: how runs are executed. Of a run's id only the resolved precision is part.
 
-    ``jobs`` is how many runs go side by side (auto: one a core on a CPU). ``evaluate_every`` counts epochs; the last
-    one is always evaluated. ``checkpoint_seconds`` is the time between two checkpoints of a run.
+    ``jobs`` is how many runs go side by side (auto: one a core on a CPU; 0: one, in the process that asks).
+    ``evaluate_every`` counts epochs; the last one is always evaluated. ``checkpoint_seconds`` is the time between two
+    checkpoints of a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,7 +110,7 @@ class RunSpec(BaseModel):
         Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", json_schema_extra={"what": "one of auto, cpu, cuda[:N]"}),
     ] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    jobs: Literal["auto"] | Annotated[int, Field(strict=True, ge=1, le=1024)] = "auto"
+    jobs: Literal["auto"] | Annotated[int, Field(strict=True, ge=0, le=1024)] = "auto"
     compile: Annotated[bool, Field(strict=True)] = False
     evaluate_every: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1
     checkpoint_seconds: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 30.0

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from resnet_shortcuts.errors import EnvironmentFault, RscError, SettingError, UsageError, raise_all
+from resnet_shortcuts.words import printable
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 10_000
@@ -175,11 +176,6 @@ def parse(text: str, place: Place) -> Document:
 
 def _at(place: Place, mark: yaml.Mark | None) -> str:
     return place(mark.line + 1, mark.column + 1) if mark is not None else place(1, 1)
-
-
-def printable(text: str) -> str:
-    """The text with what a terminal would act on, or not show, spelled as an escape."""
-    return "".join(c if c.isprintable() or c.isspace() else c.encode("unicode_escape").decode() for c in text)
 
 
 def kind(value: Any) -> str:

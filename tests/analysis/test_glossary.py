@@ -25,9 +25,9 @@ def test_each_strategy_has_its_aliases_and_its_line() -> None:
         Entry("stride-pad", "option A, zero-pad", "every second pixel, then zero channels"),
         Entry("projection-all", "option C", "1x1 convolution and BN in every block"),
         Entry("avg-projection", "D, resnet-d", "2x2 average, then 1x1 convolution, BN"),
-        Entry("mine", "", "a composition of one's own: spatial avg, channels pad"),
-        Entry("Cubic", "", "a class of one's own, Cubic"),
-        Entry("unknown", "", "a strategy of one's own, defined in the config"),
+        Entry("mine", "", "a custom composition: spatial avg, channels pad"),
+        Entry("Cubic", "", "a custom class, Cubic"),
+        Entry("unknown", "", "a custom strategy, defined in the config"),
     ]
 
 
