@@ -1,4 +1,4 @@
-"""``rsc shortcuts``: what strategies there are. Answers without importing torch."""
+"""``rsc shortcuts``: the strategies, and the operations they are composed of. Answers without importing torch."""
 
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, as_text, chosen_
 
 EXTENSIONS = {**TABLE_OR_JSON, ".md": "markdown"}
 _HEADINGS = {"name": "name", "aliases": "aliases", "summary": "what it does", "source": "source"}
+_OPERATION_HEADINGS = {"kind": "composition key", "name": "value", "summary": "what it does"}
 
 
 @app.command()
@@ -19,20 +20,27 @@ def shortcuts(
     output: Output = None,
     debug: Debug = False,
 ) -> None:
-    """List the shortcut strategies: name, aliases, one line, source."""
+    """List the shortcut strategies (name, aliases, one line, source) and the operations to compose others of."""
     from resnet_shortcuts.properties.shortcut_description import describe
     from resnet_shortcuts.shortcuts.catalogue import find, strategies
+    from resnet_shortcuts.shortcuts.operations import REGISTRY
 
     chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    operations = [
+        {"kind": kind, "name": operation.name, "summary": operation.summary}
+        for kind, known in REGISTRY.items()
+        for operation in known.values()
+    ]
     rows = [describe(find(name))] if name is not None else [_row(strategy) for strategy in strategies()]
     if chosen == "json":
-        deliver(as_json("shortcuts", rows), output)
+        deliver(as_json("shortcuts", rows, **({} if name else {"operations": operations})), output)
     elif name is not None:
         deliver(_in_full_markdown(rows[0]) if chosen == "markdown" else _in_full(rows[0]), output)
     elif chosen == "markdown":
-        deliver(_markdown(rows), output)
+        deliver(f"{_markdown(rows, _HEADINGS)}\n\n{_markdown(operations, _OPERATION_HEADINGS)}", output)
     else:
-        deliver(_table(rows, to_screen=output is None), output)
+        tables = ((rows, _HEADINGS), (operations, _OPERATION_HEADINGS))
+        deliver("\n\n".join(_table(*table, to_screen=output is None) for table in tables), output)
 
 
 def _row(strategy: Any) -> dict[str, Any]:
@@ -50,14 +58,14 @@ def _text(value: Any) -> str:
     return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
 
 
-def _markdown(rows: list[dict[str, Any]]) -> str:
-    lines = ["| " + " | ".join(_HEADINGS.values()) + " |", "| --- | --- | --- | --- |"]
-    lines += ["| " + " | ".join(_text(row[key]) for key in _HEADINGS) + " |" for row in rows]
+def _markdown(rows: list[dict[str, Any]], headings: dict[str, str]) -> str:
+    lines = ["| " + " | ".join(headings.values()) + " |", "| --- " * len(headings) + "|"]
+    lines += ["| " + " | ".join(_text(row[key]) for key in headings) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def _facts(row: dict[str, Any]) -> dict[str, str]:
-    """What there is to say of one strategy; what it does not have is left out."""
+    """The facts about one strategy; what it does not have is left out."""
     keys = ("name", "aliases", "summary", "formula", "source", "note", "refuses")
     facts = {key: _text(row[key]) for key in keys if row[key]}
     if row["cost"]:
@@ -88,14 +96,12 @@ def _in_full_markdown(row: dict[str, Any]) -> str:
     return "\n".join([lines[0], "| --- | --- |", *lines[1:]])
 
 
-def _table(rows: list[dict[str, Any]], *, to_screen: bool) -> str:
+def _table(rows: list[dict[str, Any]], headings: dict[str, str], *, to_screen: bool) -> str:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("name", no_wrap=True)
-    table.add_column("aliases")
-    table.add_column("what it does", ratio=2)
-    table.add_column("source", ratio=1)
+    for key, heading in headings.items():
+        table.add_column(heading, no_wrap=key == "name", ratio={"summary": 2, "source": 1}.get(key))
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     return as_text(table, to_screen=to_screen)
