@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from enum import IntEnum
 
+from resnet_shortcuts.words import printable
+
 
 class Exit(IntEnum):
     """Exit codes of every command; shells and schedulers act on them."""
@@ -32,8 +34,8 @@ class RscError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """One line an error, each complete in itself."""
-        return [" ".join(str(self).split())]
+        """One line an error, each complete in itself, fit for a terminal whatever a file's name holds."""
+        return [printable(" ".join(str(self).split()))]
 
 
 class UsageError(RscError):

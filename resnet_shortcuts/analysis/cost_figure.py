@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_shortcuts.analysis import statistics
 from resnet_shortcuts.analysis.drawing import FAINT, PANEL, Drawing, canvas, legend, looks, pareto, room
-from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order, pretty_network
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, pretty_network
 from resnet_shortcuts.analysis.summary import Row, rows_of
+from resnet_shortcuts.tables.escaping import escape_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,8 @@ COSTS = {
     "step_ms": ("training step, ms", 1.0),
     "train_seconds": ("training time alone, computed, s", 1.0),
 }
+_FIRST_CHOICES = ("step_ms", "saved_bytes", "parameters")
+Point = tuple[float, float, Row]  # cost in the unit of its axis, mean accuracy in percent, and the row of both
 
 
 def cost_figure(record: ExperimentRecord, cost: str | None = None) -> Drawing | None:
@@ -30,22 +33,34 @@ def cost_figure(record: ExperimentRecord, cost: str | None = None) -> Drawing | 
     Without ``cost``, the first of step time, saved bytes and parameters that was measured for two strategies or more.
     """
     rows = rows_of(record)
-    chosen = cost or next((key for key in ("step_ms", "saved_bytes", "parameters") if _measured(rows, key) > 1), None)
-    if chosen is None or not _measured(rows, chosen):
+    if cost is None:
+        measured = [key for key in _FIRST_CHOICES if sum(map(len, _points(rows, key).values())) > 1]
+        return cost_figure(record, measured[0]) if measured else None
+    points = _points(rows, cost)
+    if not points:
         return None
-    networks = [name for name in in_order(row.network for row in rows) if _points(rows, name, chosen)]
     style = looks(row.shortcut for row in rows)
-    label, _ = COSTS[chosen]
+    label, _ = COSTS[cost]
     right = 0.55 + room([*style, "Pareto front"])
-    with canvas((PANEL, 2.7), min(2, len(networks)), panels=len(networks), right=right) as (figure, axes):
-        for axis, network in zip(axes, networks, strict=True):
-            _panel(axis, _points(rows, network, chosen), chosen, style)
-            axis.set_title(pretty_network(network))
+    with canvas((PANEL, 2.7), min(2, len(points)), panels=len(points), right=right) as (figure, axes):
+        for axis, (network, here) in zip(axes, points.items(), strict=True):
+            _panel(axis, here, label, style)
+            axis.set_title(escape_figure(pretty_network(network)))
         legend(figure, axes[0], right)
-    title = f"Accuracy against {label.split(',')[0]}: " + record.regime.sentence()
-    note = _reading(record, chosen)
-    words = f"{_words(rows, networks, chosen)} {note}"
-    return Drawing(f"cost-{chosen.replace('_', '-')}", title, words, figure, note)
+    title = f"Accuracy against {label.split(',')[0]}: {record.regime.sentence()}"
+    note = _reading(record, cost)
+    words = [_words(network, here, label) for network, here in points.items()]
+    return Drawing(f"cost-{cost.replace('_', '-')}", title, " ".join([*words, note]), figure, note)
+
+
+def _points(rows: Sequence[Row], cost: str) -> dict[str, list[Point]]:
+    """The points of each network that has any."""
+    points: dict[str, list[Point]] = {}
+    for row in rows:
+        if row.accuracy_mean is not None and getattr(row, cost) is not None:
+            point = (getattr(row, cost) / COSTS[cost][1], row.accuracy_mean, row)
+            points.setdefault(row.network, []).append(point)
+    return points
 
 
 def _reading(record: ExperimentRecord, cost: str) -> str:
@@ -53,42 +68,32 @@ def _reading(record: ExperimentRecord, cost: str) -> str:
     note = "The Pareto front joins means: between strategies whose accuracy intervals overlap it ranks nothing"
     if cost not in ("step_ms", "train_seconds"):
         return f"{note}."
-    noises = [one.noise for one in record.costs if one.noise is not None]
-    much = f" ({100 * max(noises):.2g} %, from a strategy timed against itself)" if noises else ""
+    noise = max((each.noise for each in record.costs if each.noise is not None), default=None)
+    much = "" if noise is None else f" ({100 * noise:.2g} %, from a strategy timed against itself)"
     return f"{note}, nor do times that differ by less than the measurement's noise{much}."
 
 
-def _measured(rows: Sequence[Row], cost: str) -> int:
-    return sum(row.accuracy_mean is not None and getattr(row, cost) is not None for row in rows)
+def _front(points: Sequence[Point]) -> list[Point]:
+    return [points[i] for i in pareto([x for x, _, _ in points], [y for _, y, _ in points])]
 
 
-def _points(rows: Sequence[Row], network: str, cost: str) -> list[Row]:
-    here = [row for row in rows if row.network == network]
-    return [row for row in here if row.accuracy_mean is not None and getattr(row, cost) is not None]
-
-
-def _panel(axis: Axes, rows: Sequence[Row], cost: str, style: dict[str, dict[str, str]]) -> None:
-    label, unit = COSTS[cost]
-    xs = [getattr(row, cost) / unit for row in rows]
-    ys = [row.accuracy_mean or 0.0 for row in rows]
-    front = pareto(xs, ys)
+def _panel(axis: Axes, points: Sequence[Point], label: str, style: dict[str, dict[str, Any]]) -> None:
+    front = _front(points)
     axis.plot(
-        [xs[i] for i in front], [ys[i] for i in front], color=FAINT, linestyle="--", linewidth=1.2, zorder=1,
+        [x for x, _, _ in front], [y for _, y, _ in front], color=FAINT, linestyle="--", linewidth=1.2, zorder=1,
         label="Pareto front" if len(front) > 1 else None,
     )  # fmt: skip
-    for x, y, row in zip(xs, ys, rows, strict=True):
-        axis.errorbar(x, y, yerr=half_width(row), linestyle="none", capsize=3, label=row.shortcut, **kind(style, row))
+    for x, y, row in points:
+        axis.errorbar(
+            x, y, yerr=half_width(row), linestyle="none", capsize=3, label=escape_figure(row.shortcut), markersize=7,
+            markeredgecolor="white", markeredgewidth=0.5, **style[row.shortcut],
+        )  # fmt: skip
     axis.set_xlabel(label)
     axis.set_ylabel("accuracy, %; 95 %, unadjusted")
     axis.margins(0.08)
     axis.ticklabel_format(axis="y", useOffset=False, style="plain")
     axis.locator_params(axis="x", nbins=4)
     axis.xaxis.set_major_formatter("{x:,.10g}")
-
-
-def kind(style: dict[str, dict[str, str]], row: Row) -> dict[str, Any]:
-    """Keywords of a point of this row."""
-    return {**style[row.shortcut], "markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.5}
 
 
 def half_width(row: Row) -> float | None:
@@ -99,15 +104,6 @@ def half_width(row: Row) -> float | None:
     return statistics.critical(finished - 1, statistics.ALPHA) * row.accuracy_sd / math.sqrt(finished)
 
 
-def _words(rows: Sequence[Row], networks: Sequence[str], cost: str) -> str:
-    label, unit = COSTS[cost]
-    parts = []
-    for network in networks:
-        points = _points(rows, network, cost)
-        front = pareto([getattr(row, cost) for row in points], [row.accuracy_mean or 0.0 for row in points])
-        on_it = ", ".join(
-            f"{points[i].shortcut} ({points[i].accuracy_mean:.2f} % at {getattr(points[i], cost) / unit:,.4g})"
-            for i in front
-        )
-        parts.append(f"{pretty_network(network)}: on the Pareto front of accuracy against {label}: {on_it}.")
-    return " ".join(parts)
+def _words(network: str, points: Sequence[Point], label: str) -> str:
+    front = ", ".join(f"{row.shortcut} ({y:.2f} % at {x:,.4g})" for x, y, row in _front(points))
+    return f"{pretty_network(network)}: on the Pareto front of accuracy against {label}: {front}."

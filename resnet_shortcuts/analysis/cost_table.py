@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from resnet_shortcuts.analysis.render import csv_text, json_text
-from resnet_shortcuts.analysis.table import Column, Table
 from resnet_shortcuts.cost.cost_request import CostReport
 from resnet_shortcuts.cost.cost_sentences import cost_rows, how_measured, sentences
+from resnet_shortcuts.tables import Column, Table
 
 _COUNTED = (
     "Multiply-adds: a forward pass of one image; pooling, padding and adds count as zero. "
@@ -34,41 +33,28 @@ COLUMNS = (
     Column("inference_ratio", "inference, ratio", "number"),
     Column("inference_ratio_interval", "inference, ratio, 95 %", "ratios"),
 )
-_ERROR = Column("error", "error")
 
 
 def cost_tables(report: CostReport) -> list[Table]:
     """A table a network, without the columns that hold nothing; the notes say how the numbers were taken."""
-    tables = []
-    told = [*sentences(report), *how_measured(report)]
-    for network in report.request.networks:
-        rows = [row for row in cost_rows(report) if row["network"] == network]
-        held = [
-            column
-            for column in COLUMNS
-            if column.key != "network" and any(row.get(column.key) is not None for row in rows)
-        ]
-        notes = [f"{row['shortcut']}: {row['error']}" for row in rows if row["error"]]
-        notes += [line for line in told if line.startswith(f"{network}: ")]
-        tables.append(Table("cost", held, rows, _title(report, network), [_COUNTED, *notes]))
-    return tables
+    return [_table(report, network) for network in report.request.networks]
 
 
-def cost_csv(report: CostReport) -> str:
-    """One table of all networks, every column whether measured or not, errors last; ends of intervals stand apart."""
-    return csv_text(Table("cost", [*COLUMNS, _ERROR], cost_rows(report)))
-
-
-def cost_json(report: CostReport) -> str:
-    """The whole report as the one JSON object of every ``--format json``; the A/A control is a row of its own."""
-    document = report.model_dump(mode="json", exclude={"rows"})
-    rows = cost_rows(report)
-    return json_text(
-        Table("cost", [Column(key, key) for key in rows[0]], rows), sentences=sentences(report), **document
-    )
-
-
-def _title(report: CostReport, network: str) -> str:
+def _table(report: CostReport, network: str) -> Table:
     request = report.request
+    rows = [row for row in cost_rows(report) if row["network"] == network]
+    columns = [column for column in COLUMNS[1:] if any(row.get(column.key) is not None for row in rows)]
+    errors = [f"{row['shortcut']}: {row['error']}" for row in rows if row["error"]]
+    remarks = [line for line in (*sentences(report), *how_measured(report)) if line.startswith(f"{network}: ")]
     shape = "x".join(str(size) for size in request.input_shape)
-    return f"{network}: {shape}, batch size {request.batch_size}, {request.precision} on {request.device}"
+    title = f"{network}: {shape}, batch size {request.batch_size}, {request.precision} on {request.device}"
+    return Table("cost", columns, rows, title, [_COUNTED, *errors, *remarks])
+
+
+def cost_data(report: CostReport) -> Table:
+    """The whole report as one table for CSV and JSON: every column whether measured or not, errors last.
+
+    The A/A control is a row of its own; the report's other fields are the table's facts.
+    """
+    facts = {"sentences": sentences(report), **report.model_dump(mode="json", exclude={"rows"})}
+    return Table("cost", [*COLUMNS, Column("error", "error")], cost_rows(report), facts=facts)

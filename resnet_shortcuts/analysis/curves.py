@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_shortcuts.analysis.drawing import PANEL, Drawing, canvas, legend, looks, room
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, RunRecord, in_order, pretty_network
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from resnet_shortcuts.tables.escaping import escape_figure
 
 PANELS = {"train_loss": "training loss", "test_accuracy": "test accuracy, %"}
 MOST_POINTS = 80
@@ -21,37 +20,39 @@ MOST_POINTS = 80
 
 def curve_figures(record: ExperimentRecord) -> list[Drawing]:
     """One figure a network, of the finished runs; none where no history is stored."""
-    drawings = []
-    for network in in_order(run.network for run in record.runs):
-        runs = [run for run in record.runs if run.network == network and run.finished and run.history]
-        if runs:
-            drawings.append(_figure(record, network, runs))
-    return drawings
+    runs = [run for run in record.runs if run.finished and run.history]
+    networks = in_order(run.network for run in runs)
+    return [_figure(record, network, [run for run in runs if run.network == network]) for network in networks]
 
 
 def _figure(record: ExperimentRecord, network: str, runs: Sequence[RunRecord]) -> Drawing:
     names = in_order(run.shortcut for run in runs)
-    style = looks(in_order(run.shortcut for run in record.runs))
+    style = looks(run.shortcut for run in record.runs)
     ends = []
     right = 0.55 + room(names)
     with canvas((PANEL, 2.7), 2, right=right) as (figure, axes):
         for axis, (key, label) in zip(axes, PANELS.items(), strict=True):
             for name in names:
-                found = _curve([run for run in runs if run.shortcut == name], key)
-                if found is None:
+                curve = _curve([run for run in runs if run.shortcut == name], key)
+                if curve is None:
                     continue
-                _draw(axis, *found, name, style[name])
+                epochs, mean, sd = curve
+                axis.plot(
+                    epochs, mean, markevery=max(1, len(epochs) // 6), markersize=5, linewidth=1.4,
+                    label=escape_figure(name), **style[name],
+                )  # fmt: skip
+                axis.fill_between(epochs, mean - sd, mean + sd, color=style[name]["color"], alpha=0.12, linewidth=0)
                 if key == "test_accuracy":
-                    ends.append(f"{name} ends at {found[1][-1]:.2f} %")
+                    ends.append(f"{name} ends at {mean[-1]:.2f} %")
             axis.set_xlabel("epoch")
             axis.set_xlim(*_epochs(runs))
             axis.locator_params(axis="x", integer=True)
             axis.set_ylabel(label)
         legend(figure, axes[0], right)
-    where = record.regime.sentence(pretty_network(network))
+    title = f"Training and test curves: {record.regime.sentence(pretty_network(network))}"
     words = "Training loss and test accuracy by epoch, mean over seeds, bands of one standard deviation. "
-    words += f"{', '.join(ends)}."
-    return Drawing(f"curves-{network}", f"Training and test curves: {where}", words, figure)
+    name = re.sub(r"[^\w.-]+", "-", network)  # of a file: a plan that was received may name anything
+    return Drawing(f"curves-{name}", title, f"{words}{', '.join(ends)}.", figure)
 
 
 def _epochs(runs: Sequence[RunRecord]) -> tuple[float, float]:
@@ -67,40 +68,22 @@ def _curve(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
     """Epochs, mean and standard deviation (0 for one run) at the epochs that every run has a value for."""
     series = [_series(run.history, key) for run in runs]
-    shared = sorted(set.intersection(*(set(one) for one in series))) if series else []
+    shared = sorted(set.intersection(*map(set, series))) if series else []
     if not shared:
         return None
     if len(shared) > MOST_POINTS:  # more than a figure can show
-        shared = [
-            shared[i] for i in sorted({*range(0, len(shared), math.ceil(len(shared) / MOST_POINTS)), len(shared) - 1})
-        ]
-    values = np.array([[one[epoch] for epoch in shared] for one in series], dtype=np.float64)
+        last = len(shared) - 1
+        shared = [shared[i] for i in sorted({*range(0, len(shared), math.ceil(len(shared) / MOST_POINTS)), last})]
+    values = np.array([[run[epoch] for epoch in shared] for run in series], dtype=np.float64)
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(shared))
     return np.array(shared, dtype=np.float64), values.mean(axis=0), sd
 
 
 def _series(history: Sequence[Mapping[str, Any]], key: str) -> dict[float, float]:
-    found = {}
-    for entry in history:
-        value, epoch = entry.get(key), entry.get("epoch")
-        if value is not None and epoch is not None and math.isfinite(value):
-            found[float(epoch)] = float(value)
-    return found
-
-
-def _draw(
-    axis: Axes, epochs: NDArray[np.float64], mean: NDArray[np.float64], sd: NDArray[np.float64], name: str,
-    style: dict[str, str],
-) -> None:  # fmt: skip
-    every = max(1, len(epochs) // 6)
-    axis.plot(
-        epochs,
-        mean,
-        color=style["color"],
-        marker=style["marker"],
-        markevery=every,
-        markersize=5,
-        linewidth=1.4,
-        label=name,
-    )
-    axis.fill_between(epochs, mean - sd, mean + sd, color=style["color"], alpha=0.12, linewidth=0)
+    """Epoch to value, where both are known."""
+    entries = [(entry.get("epoch"), entry.get(key)) for entry in history]
+    return {
+        float(epoch): float(value)
+        for epoch, value in entries
+        if epoch is not None and value is not None and math.isfinite(value)
+    }

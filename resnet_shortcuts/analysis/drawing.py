@@ -6,12 +6,20 @@ no figure needs colour to be read. matplotlib is imported when a figure is drawn
 
 from __future__ import annotations
 
+import importlib
 import io
+import os
 import re
+import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
+
+from resnet_shortcuts.tables.escaping import escape_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +41,7 @@ _STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,
+    "text.parse_math": False,  # a name with a dollar is a name
     "text.color": INK,
     "axes.edgecolor": FAINT,
     "axes.facecolor": "none",
@@ -101,14 +110,10 @@ class Drawing:
         return [(72 * x, 72 * y, 72 * wide, 72 * tall) for x, y, wide, tall in boxes]
 
     def _bytes(self, format_: Format, background: str) -> bytes:
-        import matplotlib as mpl
-
         undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
         stream = io.BytesIO()
-        with mpl.rc_context(_STYLE):
-            self.figure.savefig(
-                stream, format=format_, dpi=160, facecolor=background, metadata=undated[format_]
-            )  # fmt: skip
+        with _style():
+            self.figure.savefig(stream, format=format_, dpi=160, facecolor=background, metadata=undated[format_])
         return stream.getvalue()
 
 
@@ -122,6 +127,30 @@ def _svg(part: str, box: tuple[float, float, float, float], clips: Mapping[str, 
     )
 
 
+def import_matplotlib() -> ModuleType:
+    """matplotlib, imported so that a ``matplotlibrc`` in the working folder is not read: it may be anything."""
+    if "matplotlib" not in sys.modules:
+        folder = os.open(".", os.O_PATH)  # a folder that was deleted, or may not be read, has no path to return to
+        os.chdir(Path(__file__).parent)
+        try:
+            importlib.import_module("matplotlib")
+        finally:
+            os.fchdir(folder)
+            os.close(folder)
+    return importlib.import_module("matplotlib")
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """matplotlib's own defaults with the settings above, whatever the user's are; a glyph that is missing is a box."""
+    matplotlib = import_matplotlib()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
+
+
 @contextmanager
 def canvas(
     panel: tuple[float, float], columns: int = 1, panels: int | None = None, left: float = 0.85, right: float = 0.15
@@ -132,13 +161,13 @@ def canvas(
     ``left`` inches beside each panel are for its labels, ``right`` beside the last for a legend. Margins are set, not
     searched for: matplotlib's own search for a layout takes longer than all drawing.
     """
-    import matplotlib as mpl
+    import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     count = panels or columns
     rows = -(-count // columns)
-    with mpl.rc_context(_STYLE):
+    with _style():
         width, height = columns * (left + panel[0]) + right, rows * (_ABOVE + panel[1] + _BELOW)
         figure = Figure(figsize=(width, height))
         FigureCanvasAgg(figure)
@@ -159,15 +188,17 @@ def legend(figure: Figure, axis: Axes, right: float) -> None:
 
 def room(names: Iterable[str]) -> float:
     """Inches that the longest of the names takes, with a little air."""
+    import_matplotlib()
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
     font = FontProperties(family=_STYLE["font.sans-serif"], size=_STYLE["font.size"])
-    widths = [text_to_path.get_text_width_height_descent(name, font, False)[0] for name in names]
+    with _style():
+        widths = [text_to_path.get_text_width_height_descent(escape_figure(name), font, False)[0] for name in names]
     return 0.3 + max(widths, default=0.0) / 72
 
 
-def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
+def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker of each name, by its place; no two of the first 117 names share both."""
     return {
         name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from resnet_shortcuts import garbage_collector
 from resnet_shortcuts.analysis import statistics
@@ -13,7 +12,9 @@ from resnet_shortcuts.analysis.cost_figure import COSTS, cost_figure
 from resnet_shortcuts.analysis.drawing import FAINT, FORMATS, INK, PANEL, Drawing, canvas, legend, looks, room
 from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
 from resnet_shortcuts.analysis.result_tables import verdict_rows
+from resnet_shortcuts.analysis.summary import accuracies
 from resnet_shortcuts.analysis.verdicts import BETTER, WORSE, Comparison, Verdicts
+from resnet_shortcuts.tables.escaping import escape_figure
 from resnet_shortcuts.words import counted
 
 _MEAN, _SEEDS = -0.14, 0.24  # of a row: where the mean with its interval lies, and the seeds below it
@@ -43,146 +44,140 @@ def figure_files(drawings: Sequence[Drawing]) -> Iterator[tuple[str, bytes]]:
 
 def accuracy_figure(verdicts: Verdicts) -> Drawing | None:
     """Test accuracy of every strategy: the mean with its unadjusted 95 % interval, below it a small mark a seed."""
-    finished = [run for run in verdicts.record.runs if run.finished]
-    if not finished:
+    networks = in_order(run.network for run in verdicts.record.runs if run.finished)
+    if not networks:
         return None
-    networks = in_order(run.network for run in finished)
-    names = in_order(key[1] for key in verdicts.failures)
-    style = looks(names)
-    with _panels(len(networks), names, row=0.4) as (figure, axes):
+    names, style = _strategies(verdicts)
+    label = "test accuracy, %\nbars: 95 %, unadjusted; small marks: seeds"
+    with _panels(networks, names, label, row=0.4) as (figure, axes):
         for axis, network in zip(axes, networks, strict=True):
             for place, name in enumerate(names):
-                runs = [run for run in finished if (run.network, run.shortcut) == (network, name)]
-                _strip(axis, place, [run.test_accuracy or 0.0 for run in runs], style[name])
-            _rows(axis, names, "test accuracy, %\nbars: 95 %, unadjusted; small marks: seeds")
-            axis.set_title(pretty_network(network))
-    return Drawing(
-        "accuracy",
-        f"Accuracy of each strategy: {verdicts.record.regime.sentence()}",
-        _accuracy_words(verdicts),
-        figure,
+                _strip(axis, place, accuracies(verdicts.cells.get((network, name), ())), style[name])
+    means = ", ".join(
+        f"{row['shortcut']} on {pretty_network(row['network'])} {row['accuracy_mean']:.2f} %"
+        for row in verdict_rows(verdicts)
+        if row["accuracy_mean"] is not None
     )
+    alt = f"Mean test accuracy: {means}. Bars are unadjusted 95 % intervals, the small marks below them single seeds."
+    return Drawing("accuracy", f"Accuracy of each strategy: {verdicts.record.regime.sentence()}", alt, figure)
 
 
-def _strip(axis: Axes, place: int, values: Sequence[float], style: dict[str, str]) -> None:
-    if not values:
+def _strip(axis: Axes, place: int, values: Sequence[float], style: dict[str, Any]) -> None:
+    mean, _ = statistics.mean_and_sd(values)
+    if mean is None:
         return
-    mean = math.fsum(values) / len(values)
     interval = statistics.mean_interval(values)
     error = None if interval is None else [[mean - interval[0]], [interval[1] - mean]]
     axis.errorbar(
-        mean, place + _MEAN, xerr=error, color=style["color"], marker=style["marker"], markersize=8, capsize=4,
-        linewidth=1.6, markeredgecolor=INK, markeredgewidth=0.8,
+        mean, place + _MEAN, xerr=error, markersize=8, capsize=4, linewidth=1.6, markeredgecolor=INK,
+        markeredgewidth=0.8, **style,
     )  # fmt: skip
     spread = [place + _SEEDS + 0.05 * (i % 3 - 1) for i in range(len(values))]
-    axis.scatter(values, spread, s=20, color=style["color"], marker=style["marker"], edgecolors=INK, linewidths=0.7)
-
-
-def _accuracy_words(verdicts: Verdicts) -> str:
-    parts = []
-    for row in verdict_rows(verdicts):
-        if row["accuracy_mean"] is not None:
-            parts.append(f"{row['shortcut']} on {pretty_network(row['network'])} {row['accuracy_mean']:.2f} %")
-    return (
-        "Mean test accuracy: "
-        + ", ".join(parts)
-        + ". Bars are unadjusted 95 % intervals, the small marks below them single seeds."
-    )
+    axis.scatter(values, spread, s=20, edgecolors=INK, linewidths=0.7, **style)
 
 
 def forest_figure(verdicts: Verdicts) -> Drawing | None:
     """Differences to the baseline with unadjusted 95 % intervals; what so few seeds could not have seen is shaded."""
-    shown = [one for one in verdicts.comparisons if one.n >= 2]
+    shown = _differences(verdicts)
     if not shown:
         return None
-    networks = in_order(one.network for one in shown)
-    names = in_order(one.shortcut for one in shown)
-    style = looks(in_order(key[1] for key in verdicts.failures))
-    with _panels(len(networks), names) as (figure, axes):
+    networks = in_order(comparison.network for comparison in shown)
+    names = in_order(comparison.shortcut for comparison in shown)
+    _, style = _strategies(verdicts)
+    label = f"difference to {verdicts.baseline}, points\nbars: 95 %, unadjusted"
+    with _panels(networks, names, label) as (figure, axes):
         for axis, network in zip(axes, networks, strict=True):
             axis.axvline(0, color=INK, linewidth=1)
             for side in (-verdicts.margin, verdicts.margin):
                 axis.axvline(side, color=FAINT, linewidth=1, linestyle=":")
-            for one in shown:
-                if one.network == network:
-                    _difference(axis, names.index(one.shortcut), one, style[one.shortcut])
-            _rows(axis, names, f"difference to {verdicts.baseline}, points\nbars: 95 %, unadjusted")
-            axis.set_title(pretty_network(network))
+            for comparison in shown:
+                if comparison.network == network:
+                    _difference(axis, names.index(comparison.shortcut), comparison, style[comparison.shortcut])
     words = "; ".join(
-        f"{one.shortcut} on {pretty_network(one.network)} {one.test.mean:+.2f} points "
-        f"({one.test.low:+.2f} to {one.test.high:+.2f}), {one.words()}"
-        for one in shown
+        f"{each.shortcut} on {pretty_network(each.network)} {each.test.mean:+.2f} points "
+        f"({each.test.low:+.2f} to {each.test.high:+.2f}), {each.words()}"
+        for each in shown
     )
-    note = (
+    alt = (
         f"Differences to {verdicts.baseline} with 95 % intervals, not adjusted for each other: {words}. Shaded: "
         "differences too small to be seen with this many seeds (80 % power at Holm's first step). Dotted: the margin "
         f"of {counted(verdicts.margin, 'point')}. "
         "Filled: better or worse; hollow: not."
     )
     return Drawing(
-        "differences", f"Difference to {verdicts.baseline}: {verdicts.record.regime.sentence()}", note, figure
+        "differences", f"Difference to {verdicts.baseline}: {verdicts.record.regime.sentence()}", alt, figure
     )
 
 
-def _difference(axis: Axes, place: int, one: Comparison, style: dict[str, str]) -> None:
-    if one.detectable:
-        axis.barh(place, 2 * one.detectable, left=-one.detectable, height=0.72, color=FAINT, alpha=0.18, linewidth=0)
-    error = [[one.test.mean - one.test.low], [one.test.high - one.test.mean]]
-    settled = one.verdict in (BETTER, WORSE)
+def _difference(axis: Axes, place: int, comparison: Comparison, style: dict[str, Any]) -> None:
+    test, detectable = comparison.test, comparison.detectable
+    if detectable:
+        axis.barh(place, 2 * detectable, left=-detectable, height=0.72, color=FAINT, alpha=0.18, linewidth=0)
+    fill = "full" if comparison.verdict in (BETTER, WORSE) else "none"
     axis.errorbar(
-        one.test.mean, place, xerr=error, color=style["color"], marker=style["marker"], markersize=8, capsize=4,
-        linewidth=1.6, fillstyle="full" if settled else "none", markeredgewidth=1.4,
+        test.mean, place, xerr=[[test.mean - test.low], [test.high - test.mean]], markersize=8, capsize=4,
+        linewidth=1.6, fillstyle=fill, markeredgewidth=1.4, **style,
     )  # fmt: skip
 
 
 def network_figure(verdicts: Verdicts) -> Drawing | None:
     """How each strategy's difference to the baseline goes from network to network; for two networks and more."""
-    shown = [one for one in verdicts.comparisons if one.n >= 2]
-    networks = in_order(one.network for one in shown)
+    shown = _differences(verdicts)
+    networks = in_order(comparison.network for comparison in shown)
     if len(networks) < 2:
         return None
-    names = in_order(one.shortcut for one in shown)
-    style = looks(in_order(key[1] for key in verdicts.failures))
+    names = in_order(comparison.shortcut for comparison in shown)
+    _, style = _strategies(verdicts)
     labels, right = [pretty_network(name) for name in networks], 0.55 + room(names)
     height = len(networks) * (0.13 * len(names) + 0.25)
+    words = []
     with canvas((PANEL, height), left=room(labels), right=right) as (figure, axes):
         axis = axes[0]
         axis.axvline(0, color=INK, linewidth=1)
         for place, name in enumerate(names):
-            here = [one for one in shown if one.shortcut == name]
+            here = [comparison for comparison in shown if comparison.shortcut == name]
             shift = 0.8 * ((place + 0.5) / len(names) - 0.5)
-            means = [one.test.mean for one in here]
-            errors = [[one.test.mean - one.test.low for one in here], [one.test.high - one.test.mean for one in here]]
+            tests = [comparison.test for comparison in here]
             axis.errorbar(
-                means, [networks.index(one.network) + shift for one in here], xerr=errors, color=style[name]["color"],
-                marker=style[name]["marker"], markersize=6, capsize=2, linewidth=0, elinewidth=1.2, label=name,
+                [test.mean for test in tests], [networks.index(each.network) + shift for each in here],
+                xerr=[[test.mean - test.low for test in tests], [test.high - test.mean for test in tests]],
+                markersize=6, capsize=2, linewidth=0, elinewidth=1.2, label=escape_figure(name), **style[name],
             )  # fmt: skip
+            points = ", ".join(f"{each.test.mean:+.2f} on {pretty_network(each.network)}" for each in here)
+            words.append(f"{name}: {points}.")
         _rows(axis, labels, f"difference to {verdicts.baseline}, points\nbars: 95 %, unadjusted")
         legend(figure, axis, right)
-    words = ". ".join(
-        f"{name}: "
-        + ", ".join(f"{one.test.mean:+.2f} on {pretty_network(one.network)}" for one in shown if one.shortcut == name)
-        for name in names
-    )
     title = f"Difference to {verdicts.baseline} by network: {verdicts.record.regime.sentence()}"
-    return Drawing(
-        "networks",
-        title,
-        f"Points of accuracy against {verdicts.baseline}, unadjusted 95 % intervals. {words}.",
-        figure,
-    )
+    alt = f"Points of accuracy against {verdicts.baseline}, unadjusted 95 % intervals. {' '.join(words)}"
+    return Drawing("networks", title, alt, figure)
 
 
+def _strategies(verdicts: Verdicts) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Every strategy of the experiment with its colour and marker."""
+    names = in_order(key[1] for key in verdicts.failures)
+    return names, looks(names)
+
+
+def _differences(verdicts: Verdicts) -> list[Comparison]:
+    return [comparison for comparison in verdicts.comparisons if comparison.n >= 2]
+
+
+@contextmanager
 def _panels(
-    networks: int, names: Sequence[str], row: float = 0.32
-) -> AbstractContextManager[tuple[Figure, list[Axes]]]:
+    networks: Sequence[str], names: Sequence[str], label: str, row: float = 0.32
+) -> Iterator[tuple[Figure, list[Axes]]]:
     """A canvas with a panel a network, two side by side at most, and a row of so many inches a name."""
-    return canvas((PANEL, row * len(names) + 0.2), min(2, networks), panels=networks, left=room(names))
+    size = (PANEL, row * len(names) + 0.2)
+    with canvas(size, min(2, len(networks)), panels=len(networks), left=room(names)) as (figure, axes):
+        yield figure, axes
+        for axis, network in zip(axes, networks, strict=True):
+            _rows(axis, names, label)
+            axis.set_title(escape_figure(pretty_network(network)))
 
 
 def _rows(axis: Axes, names: Sequence[str], label: str) -> None:
-    axis.set_yticks(range(len(names)), names)
+    axis.set_yticks(range(len(names)), [escape_figure(name) for name in names])
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.grid(visible=False, axis="y")
-    axis.set_xlabel(label)
+    axis.set_xlabel(escape_figure(label))
     axis.ticklabel_format(axis="x", useOffset=False, style="plain")

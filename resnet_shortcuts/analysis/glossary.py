@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG, A, B, C
@@ -31,22 +31,22 @@ def strategies_of(record: ExperimentRecord, *, with_claims: bool = False) -> lis
     """Each strategy of the experiment in its order; then, marked so, those that only the claims name."""
     here = in_order([run.shortcut for run in record.runs] + [shortcut for _, shortcut, _ in record.missing])
     built = {run.shortcut: run.built_of for run in record.runs}
-    found = [_entry(name, built.get(name)) for name in here]
-    named = {one.name for one in found} | {word for one in found for word in one.also.split(", ")}
-    others = [name for name in (A, B, C, ASKER, AVG, ANSWER) if with_claims and name not in named]
-    return found + [
-        Entry(one.name, one.also, f"{one.summary} (not in this experiment; the claims name it)")
-        for one in (_entry(name) for name in others)
-    ]
+    entries = [_entry(name, built.get(name)) for name in here]
+    named = {word for entry in entries for word in (entry.name, *entry.also.split(", "))}
+    others = [_entry(name) for name in (A, B, C, ASKER, AVG, ANSWER) if with_claims and name not in named]
+    absent = "(not in this experiment; the claims name it)"
+    return entries + [replace(entry, summary=f"{entry.summary} {absent}") for entry in others]
 
 
 def _entry(name: str, built_of: Any = None) -> Entry:
     from resnet_shortcuts.shortcuts.catalogue import CATALOGUE
 
-    for one in CATALOGUE:
-        if name.casefold() in (word.casefold() for word in (one.name, *one.aliases)):
-            words = [word for word in (one.name, *_pretty(one.aliases)) if word.casefold() != name.casefold()]
-            return Entry(name, ", ".join(words), one.summary)
+    for strategy in CATALOGUE:
+        if name.casefold() in (word.casefold() for word in (strategy.name, *strategy.aliases)):
+            words = (strategy.name, *_pretty(strategy.aliases))
+            return Entry(
+                name, ", ".join(word for word in words if word.casefold() != name.casefold()), strategy.summary
+            )
     identity = built_of[1] if isinstance(built_of, (tuple, list)) and len(built_of) == 2 else None
     if not isinstance(identity, Mapping) or not identity:
         return Entry(name, "", "a strategy of one's own, defined in the config")

@@ -11,7 +11,8 @@ from importlib import resources
 from typing import Any
 
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regime, in_order
-from resnet_shortcuts.analysis.summary import mean_and_sd
+from resnet_shortcuts.analysis.statistics import mean_and_sd
+from resnet_shortcuts.analysis.summary import accuracies
 from resnet_shortcuts.words import counted
 
 
@@ -70,10 +71,10 @@ def published(record: ExperimentRecord) -> list[Published]:
 
 def _beside(one: Published, record: ExperimentRecord) -> Published:
     runs = [run for run in record.runs if (run.network, run.shortcut) == (one.network, one.shortcut)]
-    accuracies = [run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None]
-    mean, _ = mean_and_sd(accuracies)
+    ours = accuracies(runs)
+    mean, _ = mean_and_sd(ours)
     error = None if mean is None else 100 - mean
-    return dataclasses.replace(one, our_error=error, our_seeds=len(accuracies), our_runs=len(runs))
+    return dataclasses.replace(one, our_error=error, our_seeds=len(ours), our_runs=len(runs))
 
 
 def unlike(entry: Mapping[str, Any], regime: Regime, vouched: bool) -> str:

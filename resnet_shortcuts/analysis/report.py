@@ -22,8 +22,9 @@ from resnet_shortcuts.analysis.result_tables import (
 )
 from resnet_shortcuts.analysis.result_text import answer
 from resnet_shortcuts.analysis.summary import compare_table, terminal_view
-from resnet_shortcuts.analysis.table import Table
 from resnet_shortcuts.analysis.verdicts import NOT_SETTLED, Verdicts
+from resnet_shortcuts.tables import Table
+from resnet_shortcuts.tables.escaping import escape_html
 
 QUESTION = "Which shortcut should a residual network use where the dimensions change?"
 
@@ -48,7 +49,7 @@ def report_html(
 
     environment = Environment(
         loader=PackageLoader("resnet_shortcuts.analysis"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_page_text,
     )  # fmt: skip
     record = verdicts.record
     shown = figures(verdicts) if drawings is None else drawings
@@ -79,6 +80,11 @@ def report_html(
         style=Markup(_file("report.css")),  # noqa: S704 - our own file
         script=Markup(_file("report.js")),  # noqa: S704
     )
+
+
+def _page_text(value: Any) -> Any:
+    """What the template writes: text escaped, HTML of ours as it is."""
+    return escape_html(value) if type(value) is str else value
 
 
 def _file(name: str) -> str:

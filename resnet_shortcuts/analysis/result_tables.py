@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
 from resnet_shortcuts.analysis.published import Published
-from resnet_shortcuts.analysis.statistics import Paired
-from resnet_shortcuts.analysis.summary import mean_and_sd
-from resnet_shortcuts.analysis.table import NOTHING, Column, Table
-from resnet_shortcuts.analysis.verdicts import WANTED, Comparison, Failures, Verdicts, rule
+from resnet_shortcuts.analysis.statistics import Paired, mean_and_sd
+from resnet_shortcuts.analysis.summary import accuracies
+from resnet_shortcuts.analysis.verdicts import WANTED, Comparison, Verdicts, rule
+from resnet_shortcuts.tables import MISSING, Column, Table
+from resnet_shortcuts.tables.table_model import signed
 from resnet_shortcuts.words import counted
 
 VERDICT_COLUMNS = (
@@ -42,9 +44,9 @@ VERDICT_COLUMNS = (
     Column("fisher_p_holm", "failures, p, Holm", "p"),
     Column("footnotes", "footnotes"),
 )
-ANSWER = ("network", "shortcut", "verdict", "difference", "interval", "p_holm", "seeds", "accuracy_mean", "letters")
+ANSWER = ("shortcut", "verdict", "difference", "interval", "p_holm", "seeds", "accuracy_mean", "letters")
 DETAIL = (
-    "network", "shortcut", "p_equal_holm", "interval_90", "sign_flip", "correlation", "images_interval", "detectable",
+    "shortcut", "p_equal_holm", "interval_90", "sign_flip", "correlation", "images_interval", "detectable",
     "detectable_range", "seeds_for_0_1", "seeds_for_0_2", "seeds_for_0_5", "fisher_p_holm",
 )  # fmt: skip
 DATA = tuple(column.key for column in VERDICT_COLUMNS if column.key != "sign_flip")
@@ -57,52 +59,43 @@ def verdict_rows(verdicts: Verdicts, network: str | None = None) -> list[dict[st
     rows = []
     for where, shortcut in sorted(keys, key=lambda key: networks.index(key[0])):
         comparison = verdicts.find(where, shortcut)
+        failures = verdicts.failures[where, shortcut]
         row: dict[str, Any] = {
             "network": where,
             "shortcut": shortcut,
-            "verdict": "baseline",
+            "verdict": "; ".join(filter(None, ("baseline", failures.words()))),
             "accuracy_mean": _mean(verdicts, where, shortcut),
             "letters": verdicts.letters.get((where, shortcut)) or None,
             "footnotes": [],
-            **_failure_fields(verdicts.failures[where, shortcut]),
+            **vars(failures),
         }
-        if comparison is None:
-            words = verdicts.failures[where, shortcut].words()
-            row["verdict"] = f"baseline; {words}" if words else "baseline"
-        else:
-            row |= _comparison_fields(comparison)
-        rows.append(row)
+        rows.append(row if comparison is None else row | _comparison_fields(comparison))
     return rows
 
 
-def _failure_fields(failures: Failures) -> dict[str, Any]:
-    return {"runs": failures.runs, "failed": failures.failed, "untrained": failures.untrained}
-
-
 def _mean(verdicts: Verdicts, network: str, shortcut: str) -> float | None:
-    runs = verdicts.cells.get((network, shortcut), ())
-    return mean_and_sd([run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None])[0]
+    return mean_and_sd(accuracies(verdicts.cells.get((network, shortcut), ())))[0]
 
 
-def _comparison_fields(one: Comparison) -> dict[str, Any]:
-    test = one.test
+def _comparison_fields(comparison: Comparison) -> dict[str, Any]:
+    test, images = comparison.test, comparison.images
     return {
-        "verdict": one.words(),
-        "seeds": one.n,
+        "verdict": comparison.words(),
+        "seeds": comparison.n,
         "difference": _known(test.mean),
         "interval": _interval(test, test.low, test.high),
         "interval_90": _interval(test, test.low90, test.high90),
-        "p_holm": _known(one.p_holm),
-        "p_equal_holm": _known(one.p_equal_holm),
-        "sign_flip": _flip_words(one),
-        "sign_flip_p": _known(one.flip.p),
-        "correlation": one.correlation,
-        "images_interval": None if one.images is None else (one.images.low, one.images.high),
-        "detectable": one.detectable,
-        "detectable_range": one.detectable_range,
-        **{f"seeds_for_{want:g}".replace(".", "_"): one.needed.get(want) for want in WANTED},
-        "fisher_p_holm": one.fisher_holm,
-        "footnotes": list(one.footnotes),
+        "p_holm": _known(comparison.p_holm),
+        "p_equal_holm": _known(comparison.p_equal_holm),
+        "sign_flip": _flip_words(comparison),
+        "sign_flip_p": _known(comparison.flip.p),
+        "correlation": comparison.correlation,
+        "images_interval": None if images is None else (images.low, images.high),
+        "detectable": comparison.detectable,
+        "detectable_range": comparison.detectable_range,
+        **{f"seeds_for_{want:g}".replace(".", "_"): comparison.needed.get(want) for want in WANTED},
+        "fisher_p_holm": comparison.fisher_holm,
+        "footnotes": list(comparison.footnotes),
     }
 
 
@@ -115,18 +108,18 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _flip_words(one: Comparison) -> str:
-    if math.isnan(one.flip.p) or not one.n:
-        return NOTHING
-    about = "" if one.flip.exact else "~"
-    text = f"{about}{one.flip.p:.3f}" if one.flip.p >= 0.001 else "< 0.001"
-    return f"{text} (floor {one.flip.floor:.2g})" if one.flip_blind else text
+def _flip_words(comparison: Comparison) -> str:
+    flip = comparison.flip
+    if math.isnan(flip.p) or not comparison.n:
+        return MISSING
+    text = f"{'' if flip.exact else '~'}{flip.p:.3f}" if flip.p >= 0.001 else "< 0.001"
+    return f"{text} (floor {flip.floor:.2g})" if comparison.flip_blind else text
 
 
 def verdict_table(verdicts: Verdicts) -> Table:
     """Every field of every verdict, for CSV and JSON (kind 'verdicts')."""
-    keys = Table("verdicts", VERDICT_COLUMNS, verdict_rows(verdicts)).only(DATA)
-    return Table("verdicts", keys.columns, keys.rows, _title(verdicts, None), [_rule(verdicts)])
+    table = Table("verdicts", VERDICT_COLUMNS, verdict_rows(verdicts), _title(verdicts, None), [_rule(verdicts)])
+    return table.only(DATA)
 
 
 def joined_table(verdicts: Verdicts, compared: Table) -> Table:
@@ -137,15 +130,15 @@ def joined_table(verdicts: Verdicts, compared: Table) -> Table:
     judged = verdict_table(verdicts)
     have = {column.key for column in compared.columns}
     added = [column for column in judged.columns if column.key not in have]
-    about = {"baseline": verdicts.baseline, "margin": verdicts.margin}
+    constants = {"baseline": verdicts.baseline, "margin": verdicts.margin}
     by_key = {(row["network"], row["shortcut"]): row for row in judged.rows}
     rows = []
     for row in compared.rows:
         verdict = by_key[row["network"], row["shortcut"]]
-        said = {column.key: verdict.get(column.key) for column in added}
-        rows.append({**row, **said, "footnotes": "; ".join(verdict["footnotes"]) or None, **about})
+        fields = {column.key: verdict.get(column.key) for column in added}
+        rows.append({**row, **fields, "footnotes": "; ".join(verdict["footnotes"]) or None, **constants})
     columns = [*compared.columns, *added, Column("baseline", "baseline"), Column("margin", "margin, points", "percent")]
-    return Table(compared.kind, columns, rows, compared.title, compared.notes)
+    return replace(compared, columns=columns, rows=rows)
 
 
 def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
@@ -154,20 +147,20 @@ def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
     ``explain`` adds the rule and how to read the table.
     """
     rows, notes = _numbered(verdict_rows(verdicts, network))
-    table = Table("verdicts", VERDICT_COLUMNS, rows).only([key for key in ANSWER if key != "network"])
     letters = "Rows that share a letter are not shown to differ (all pairs, paired t, Holm, a family of its own)."
     means = "Accuracy: last epoch, mean over finished runs"
     untrained = sum(row["untrained"] for row in rows)
     means += f", the {untrained} untrained included." if untrained else "."
-    told = [_rule(verdicts), letters, means] if explain else []
-    return Table(table.kind, table.columns, rows, _title(verdicts, network), [*told, *notes])
+    explanation = [_rule(verdicts), letters, means] if explain else []
+    table = Table("verdicts", VERDICT_COLUMNS, rows, _title(verdicts, network), [*explanation, *notes])
+    return table.only(ANSWER)
 
 
 def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
     """What stands beside the verdicts on one network: other tests, intervals for new images, what could be seen."""
     rows = [row for row in verdict_rows(verdicts, network) if not row["verdict"].startswith("baseline")]
-    keys = [key for key in DETAIL if key != "network" and any(row.get(key) is not None for row in rows)]
-    table = Table("verdicts", VERDICT_COLUMNS, rows).only(keys)
+    keys = [key for key in DETAIL if any(row.get(key) is not None for row in rows)]
+    title = f"Beside the verdicts: {_title(verdicts, network)}"
     notes = [
         "90 % interval: what 'equal within the margin' rests on, paired t. It lies inside "
         f"±{counted(verdicts.margin, 'point')} where both one-sided tests pass at 5 % before Holm; the verdict asks it "
@@ -179,9 +172,7 @@ def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
         "sd of the paired differences; its range is what that sd's own 95 % interval implies. Seeds for: what a "
         "difference of 0.1, 0.2, 0.5 points takes.",
     ]
-    return Table(
-        table.kind, table.columns, rows, f"Beside the verdicts: {_title(verdicts, network)}", notes if explain else []
-    )
+    return Table("verdicts", VERDICT_COLUMNS, rows, title, notes if explain else []).only(keys)
 
 
 def network_table(verdicts: Verdicts) -> Table:
@@ -189,12 +180,10 @@ def network_table(verdicts: Verdicts) -> Table:
     networks = in_order(key[0] for key in verdicts.failures)
     columns = [Column("shortcut", "shortcut", label=True)]
     columns += [Column(name, f"{pretty_network(name)}, points") for name in networks]
-    rows = []
-    for shortcut in in_order(key[1] for key in verdicts.failures):
-        row: dict[str, Any] = {"shortcut": shortcut}
-        for name in networks:
-            row[name] = _cell(verdicts, name, shortcut)
-        rows.append(row)
+    rows = [
+        {"shortcut": shortcut, **{name: _cell(verdicts, name, shortcut) for name in networks}}
+        for shortcut in in_order(key[1] for key in verdicts.failures)
+    ]
     title = f"Difference to {verdicts.baseline} by network: {verdicts.record.regime.sentence()}"
     return Table("networks", columns, rows, title, [])
 
@@ -206,8 +195,7 @@ def _cell(verdicts: Verdicts, network: str, shortcut: str) -> str | None:
     comparison = verdicts.find(network, shortcut)
     if comparison is None:
         return None
-    points = Column("", "", "points").text(_known(comparison.test.mean))
-    return f"{points} {comparison.words()}" if comparison.n else comparison.words()
+    return f"{signed(comparison.test.mean)} {comparison.words()}" if comparison.n else comparison.words()
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:
@@ -224,7 +212,7 @@ def claims_table(claims: Sequence[Claim]) -> Table:
     return Table("claims", columns, rows, "The claims of the question, judged", [], prose=True)
 
 
-def published_table(found: Sequence[Published]) -> Table:
+def published_table(publications: Sequence[Published]) -> Table:
     """Published test errors for the networks and strategies here with ours beside them, or the reason why not."""
     columns = [
         Column("network", "network", label=True),
@@ -236,32 +224,28 @@ def published_table(found: Sequence[Published]) -> Table:
         Column("reason", "why it is not shown"),
     ]
     fitting = [
-        {**vars(one), "network": pretty_network(one.network), "ours": one.ours, "reason": None}
-        for one in found
-        if one.figure
+        {**vars(each), "network": pretty_network(each.network), "ours": each.ours, "reason": None}
+        for each in publications
+        if each.figure
     ]
-    rows = fitting + [_refused(ones) for ones in _unfit(found)]
+    rows = fitting + [_refused(group) for group in _unfit(publications)]
     return Table("published", columns, rows, "Published figures", [], prose=True)
 
 
-def _unfit(found: Sequence[Published]) -> list[list[Published]]:
+def _unfit(publications: Sequence[Published]) -> list[list[Published]]:
     """Figures that do not fit, those of one source and protocol with one reason together."""
     groups: dict[tuple[str, str, str], list[Published]] = {}
-    for one in found:
-        if not one.figure:
-            groups.setdefault((one.source, one.protocol, one.reason), []).append(one)
+    for each in publications:
+        if not each.figure:
+            groups.setdefault((each.source, each.protocol, each.reason), []).append(each)
     return list(groups.values())
 
 
-def _refused(ones: Sequence[Published]) -> dict[str, Any]:
+def _refused(group: Sequence[Published]) -> dict[str, Any]:
     """One row for figures of one source that do not fit for one reason."""
-    networks = ", ".join(in_order(pretty_network(one.network) for one in ones))
-    shortcuts = ", ".join(in_order(one.shortcut for one in ones))
-    first = ones[0]
-    return {
-        "network": networks, "shortcut": shortcuts, "figure": None, "protocol": first.protocol, "source": first.source,
-        "reason": first.reason,
-    }  # fmt: skip
+    networks = ", ".join(in_order(pretty_network(each.network) for each in group))
+    return {**vars(group[0]), "network": networks, "shortcut": ", ".join(in_order(each.shortcut for each in group)),
+            "figure": None}  # fmt: skip
 
 
 def _title(verdicts: Verdicts, network: str | None) -> str:

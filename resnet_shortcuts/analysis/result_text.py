@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
-from resnet_shortcuts.analysis import render
+from resnet_shortcuts import tables
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
 from resnet_shortcuts.analysis.published import Published
@@ -19,36 +20,36 @@ from resnet_shortcuts.analysis.result_tables import (
     verdict_table,
 )
 from resnet_shortcuts.analysis.summary import compare_table, terminal_view
-from resnet_shortcuts.analysis.table import Table
 from resnet_shortcuts.analysis.verdicts import BETTER, EQUAL, NOT_SETTLED, TOO_FEW, WORSE, Verdicts
+from resnet_shortcuts.tables import Table
+from resnet_shortcuts.tables.escaping import escape_markdown
+from resnet_shortcuts.tables.terminal_format import fill, to_ascii
 
 
 def answer(verdicts: Verdicts) -> list[str]:
-    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing.
+    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing."""
+    return [_sentence(verdicts, network) for network in in_order(key[0] for key in verdicts.failures)]
 
-    Failures come before any verdict, the baseline's own first of all.
-    """
-    lines = []
-    for network in in_order(key[0] for key in verdicts.failures):
-        where = verdicts.record.regime.sentence(pretty_network(network))
-        here = [one for one in verdicts.comparisons if one.network == network]
-        base = verdicts.failures.get((network, verdicts.baseline))
-        fails = base.words() if base else ""
-        if not here:
-            alone = f"{verdicts.baseline}, which {fails}," if fails else verdicts.baseline
-            lines.append(f"{where}: only {alone} is there, so there is nothing to compare it with.")
-            continue
-        failing = [f"{verdicts.baseline}, the baseline, {fails}"] if fails else []
-        others = [f"{one.shortcut} {one.failures.words()}" for one in here if one.failures.count]
-        if others:
-            failing.append(", ".join(others))
-        said: dict[str, list[str]] = {word: [] for word in (BETTER, WORSE, EQUAL, NOT_SETTLED, TOO_FEW)}
-        for one in here:
-            words = f"{one.verdict} because the baseline failed" if one.baseline_failed else one.verdict
-            said.setdefault(words, []).append(one.shortcut)
-        parts = failing + [f"{words}: {', '.join(names)}" for words, names in said.items() if names]
-        lines.append(f"{where}, against {verdicts.baseline}: {'; '.join(parts)}.")
-    return lines
+
+def _sentence(verdicts: Verdicts, network: str) -> str:
+    """What holds on one network. Failures come before any verdict, the baseline's own first of all."""
+    regime = verdicts.record.regime.sentence(pretty_network(network))
+    baseline = verdicts.baseline
+    comparisons = [comparison for comparison in verdicts.comparisons if comparison.network == network]
+    failures = verdicts.failures.get((network, baseline))
+    baseline_fails = failures.words() if failures else ""
+    if not comparisons:
+        alone = f"{baseline}, which {baseline_fails}," if baseline_fails else baseline
+        return f"{regime}: only {alone} is there, so there is nothing to compare it with."
+    parts = [f"{baseline}, the baseline, {baseline_fails}"] if baseline_fails else []
+    failing = [f"{each.shortcut} {each.failures.words()}" for each in comparisons if each.failures.count]
+    parts += [", ".join(failing)] if failing else []
+    shortcuts: dict[str, list[str]] = {word: [] for word in (BETTER, WORSE, EQUAL, NOT_SETTLED, TOO_FEW)}
+    for each in comparisons:
+        words = f"{each.verdict} because the baseline failed" if each.baseline_failed else each.verdict
+        shortcuts.setdefault(words, []).append(each.shortcut)
+    parts += [f"{words}: {', '.join(names)}" for words, names in shortcuts.items() if names]
+    return f"{regime}, against {baseline}: {'; '.join(parts)}."
 
 
 def sections(
@@ -58,18 +59,16 @@ def sections(
     publications: Sequence[Published] = (),
 ) -> list[Table]:
     """The tables of a comparison for people: claims, accuracy and cost, verdicts, details, published figures."""
+    compared = compare_table(verdicts.record, notes)
+    shown = [claims_table(claims), compared] if claims else [compared]
     networks = in_order(key[0] for key in verdicts.failures)
-    tables = [claims_table(claims)] if claims else []
-    tables.append(compare_table(verdicts.record, notes))
     if verdicts.comparisons:
         if len(networks) > 1:
-            tables.append(network_table(verdicts))
+            shown.append(network_table(verdicts))
         for network in networks:
             first = network == networks[0]
-            tables += [answer_table(verdicts, network, first), detail_table(verdicts, network, first)]
-    if publications:
-        tables.append(published_table(publications))
-    return tables
+            shown += [answer_table(verdicts, network, first), detail_table(verdicts, network, first)]
+    return [*shown, published_table(publications)] if publications else shown
 
 
 def comparison_text(
@@ -89,26 +88,29 @@ def comparison_text(
     ``{"schema": 1, "kind": "compare", "rows": [...]}`` with ``verdicts``, ``rule``, ``notes`` and, where asked for,
     ``claims`` and ``published`` beside it; ``schema.json`` documents it.
     """
-    table = compare_table(verdicts.record, notes)
     if format_ == "csv":
-        return render.csv_text(joined_table(verdicts, table))
+        return tables.csv_text(joined_table(verdicts, compare_table(verdicts.record, notes)))
     if format_ == "json":
-        return _json(verdicts, table, claims, publications)
-    tables = sections(verdicts, notes, claims, publications)
-    words = answer(verdicts)
+        return tables.json_text(_data(verdicts, compare_table(verdicts.record, notes), claims, publications))
+    shown = sections(verdicts, notes, claims, publications)
+    sentences = answer(verdicts)
     if format_ == "markdown":
-        return "\n".join([*words, ""]) + "\n" + render.markdown(tables)
-    shown = [terminal_view(one) if one.kind == "compare" else one for one in tables]
-    if format_ == "latex":
-        return render.latex(shown)
-    text = render.terminal(shown, width=width, color=color, unicode=unicode)
-    told = render.fill("\n".join(words), width)
-    return f"{text}\n{told if unicode else render.to_ascii(told)}\n"
+        return "\n".join([*map(escape_markdown, sentences), ""]) + "\n" + tables.markdown(shown)
+    shown = [terminal_view(table) if table.kind == "compare" else table for table in shown]
+    text = tables.render(shown, format_, width=width, color=color, unicode=unicode)
+    return text if format_ == "latex" else f"{text}\n{filled(sentences, width, unicode)}\n"
 
 
-def _json(verdicts: Verdicts, table: Table, claims: Sequence[Claim], publications: Sequence[Published]) -> str:
+def filled(sentences: Sequence[str], width: int, unicode: bool) -> str:
+    """Sentences for a terminal, a paragraph each."""
+    text = fill("\n".join(sentences), width)
+    return text if unicode else to_ascii(text)
+
+
+def _data(verdicts: Verdicts, table: Table, claims: Sequence[Claim], publications: Sequence[Published]) -> Table:
+    """The compare table with everything that its JSON holds beside the rows."""
     judged = verdict_table(verdicts)
-    more: dict[str, object] = {
+    facts: dict[str, object] = {
         "regime": verdicts.record.regime.sentence(),
         "baseline": verdicts.baseline,
         "margin": verdicts.margin,
@@ -118,7 +120,7 @@ def _json(verdicts: Verdicts, table: Table, claims: Sequence[Claim], publication
         "notes": list(table.notes),
     }
     if claims:
-        more["claims"] = [vars(claim) for claim in claims]
+        facts["claims"] = [vars(claim) for claim in claims]
     if publications:
-        more["published"] = [vars(one) for one in publications]
-    return render.json_text(table, **more)
+        facts["published"] = [vars(publication) for publication in publications]
+    return dataclasses.replace(table, facts=facts)

@@ -27,6 +27,16 @@ _KEPT_SEEDS = 32
 _NO_SPREAD = 1e-9  # points; below it differences are equal but for rounding
 
 
+def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation; None where there is none (no value; the sd of one value)."""
+    if not values:
+        return None, None
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
 @dataclass(frozen=True)
 class Paired:
     """A paired t test of n differences: mean, their sd, two-sided p, 95 % and 90 % interval, and the p of equivalence.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from resnet_shortcuts.analysis.experiment_records import (
     CostRecord,
@@ -16,7 +14,8 @@ from resnet_shortcuts.analysis.experiment_records import (
     pretty_network,
 )
 from resnet_shortcuts.analysis.merge import merge
-from resnet_shortcuts.analysis.table import Column, Table
+from resnet_shortcuts.analysis.statistics import mean_and_sd
+from resnet_shortcuts.tables import Column, Table
 
 COLUMNS = (
     Column("network", "network", label=True),
@@ -32,6 +31,7 @@ COLUMNS = (
     Column("step_ms", "step, ms", "milliseconds"),
     Column("train_seconds", "alone, computed, s", "seconds"),
 )
+_COSTS = ("parameters", "multiply_adds", "saved_bytes", "peak_memory_bytes", "step_ms", "train_seconds")
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,19 @@ class Row:
     train_seconds: float | None = None
 
 
-def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation; None where there is nothing to say (no value; sd of one value)."""
-    if not values:
-        return None, None
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+def cells_of(record: ExperimentRecord) -> dict[tuple[str, str], list[RunRecord]]:
+    """The runs of each network and strategy, stored or missing, in the order of the plan."""
+    cells: dict[tuple[str, str], list[RunRecord]] = {}
+    for run in record.runs:
+        cells.setdefault((run.network, run.shortcut), []).append(run)
+    for network, shortcut, _ in record.missing:
+        cells.setdefault((network, shortcut), [])
+    return cells
+
+
+def accuracies(runs: Sequence[RunRecord]) -> list[float]:
+    """Test accuracies of the finished runs, percent."""
+    return [run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None]
 
 
 def rows(experiments: Sequence[ExperimentRecord]) -> list[Row]:
@@ -74,58 +79,43 @@ def rows(experiments: Sequence[ExperimentRecord]) -> list[Row]:
 def rows_of(record: ExperimentRecord) -> list[Row]:
     """The rows of one (merged) experiment."""
     costs = {(cost.network, cost.shortcut): cost for cost in record.costs}
-    planned = [(run.network, run.shortcut) for run in record.runs] + [key[:2] for key in record.missing]
-    found: dict[tuple[str, str], list[RunRecord]] = {key: [] for key in dict.fromkeys(planned)}
-    for run in record.runs:
-        found[run.network, run.shortcut].append(run)
-    networks = in_order(network for network, _ in found)
-    ordered = sorted(found, key=lambda key: networks.index(key[0]))
-    return [_row(key, found[key], costs.get(key)) for key in ordered]
+    cells = cells_of(record)
+    networks = in_order(network for network, _ in cells)
+    return [_row(key, cells[key], costs.get(key)) for key in sorted(cells, key=lambda key: networks.index(key[0]))]
 
 
 def _row(key: tuple[str, str], runs: Sequence[RunRecord], cost: CostRecord | None) -> Row:
-    accuracies = [run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None]
-    mean, sd = mean_and_sd(accuracies)
-    failed = sum(not run.finished for run in runs)
-    row = Row(key[0], key[1], len(runs), failed, mean, sd)
-    if cost is None:
-        return row
-    return dataclasses.replace(
-        row, parameters=cost.parameters, multiply_adds=cost.multiply_adds, saved_bytes=cost.saved_bytes,
-        peak_memory_bytes=cost.peak_memory_bytes, step_ms=cost.step_ms, train_seconds=cost.train_seconds,
-    )  # fmt: skip
-
-
-def as_dicts(summary: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rows as plain mappings with the JSON keys."""
-    return [dataclasses.asdict(row) for row in summary]
+    costs = {} if cost is None else {name: getattr(cost, name) for name in _COSTS}
+    return Row(*key, len(runs), sum(not run.finished for run in runs), *mean_and_sd(accuracies(runs)), **costs)
 
 
 def compare_table(record: ExperimentRecord, notes: Sequence[str] = ()) -> Table:
     """The compare table of one (merged) experiment, with the notes that say how its numbers arose."""
     summary = rows_of(record)
-    networks = in_order(row.network for row in summary)
-    title = f"{record.name}: " + record.regime.sentence(", ".join(pretty_network(name) for name in networks))
-    return Table("compare", COLUMNS, as_dicts(summary), title, [*_notes(record, summary), *notes])
+    networks = ", ".join(in_order(pretty_network(row.network) for row in summary))
+    title = f"{record.name}: {record.regime.sentence(networks)}"
+    return Table("compare", COLUMNS, [vars(row) for row in summary], title, [*_notes(record, summary), *notes])
 
 
 def terminal_view(table: Table) -> Table:
     """The compare table without columns that say nothing: one network for all rows, no failure, nothing measured."""
-    networks = {row["network"] for row in table.rows}
-    dull = {"network"} if len(networks) == 1 else set()
-    dull |= {column.key for column in table.columns if all(row.get(column.key) is None for row in table.rows)} - {
-        "accuracy_mean"
-    }
-    if not any(row.get("failed") for row in table.rows):
-        dull |= {"failed"}
-    return table.only([column.key for column in table.columns if column.key not in dull])
+
+    def says_something(column: Column) -> bool:
+        values = {row.get(column.key) for row in table.rows}
+        if column.key == "network":
+            return len(values) != 1
+        if column.key == "failed":
+            return any(values)
+        return column.key == "accuracy_mean" or values != {None}
+
+    return dataclasses.replace(table, columns=[column for column in table.columns if says_something(column)])
 
 
 def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
     notes = []
     if any(row.runs for row in summary):
         notes.append("Accuracy: last epoch, mean and standard deviation over finished runs.")
-    notes += _failures(record) + _twins(in_order(row.shortcut for row in summary))
+    notes += _failures(cells_of(record)) + _twins(in_order(row.shortcut for row in summary))
     if record.missing:
         names = in_order(f"{network} {shortcut} seed {seed}" for network, shortcut, seed in record.missing)
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
@@ -139,10 +129,10 @@ def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
 
 
 def _twins(names: Sequence[str]) -> list[str]:
-    """What to make of a difference between two names of one network, for each such pair."""
+    """How to read a difference between two names of one network, for each such pair."""
     from resnet_shortcuts.shortcuts.catalogue import CATALOGUE
 
-    pairs = {frozenset((one.name, one.same_as)) for one in CATALOGUE if one.same_as}
+    pairs = {frozenset((strategy.name, strategy.same_as)) for strategy in CATALOGUE if strategy.same_as}
     return [
         f"{first} and {second} are one network under two names: a difference between them is noise."
         for place, first in enumerate(names)
@@ -151,29 +141,27 @@ def _twins(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _failures(record: ExperimentRecord) -> list[str]:
+def _failures(cells: Mapping[tuple[str, str], Sequence[RunRecord]]) -> list[str]:
     lines = []
-    for key in in_order(f"{run.network}\t{run.shortcut}" for run in record.runs if not run.finished):
-        network, shortcut = key.split("\t")
-        here = [run for run in record.runs if (run.network, run.shortcut) == (network, shortcut)]
-        bad = [run for run in here if not run.finished]
-        reasons = ", ".join(in_order(run.reason or run.status for run in bad))
-        count = f"{len(bad)} of {len(here)}"
-        mean = "it has no mean" if len(bad) == len(here) else "its mean is over the others"
-        lines.append(f"{shortcut} on {network} fails {count} ({reasons}); {mean}.")
+    for (network, shortcut), runs in cells.items():
+        failed = [run for run in runs if not run.finished]
+        if failed:
+            reasons = ", ".join(in_order(run.reason or run.status for run in failed))
+            mean = "it has no mean" if len(failed) == len(runs) else "its mean is over the others"
+            lines.append(f"{shortcut} on {network} fails {len(failed)} of {len(runs)} ({reasons}); {mean}.")
     return lines
 
 
 def _cost_notes(costs: Sequence[CostRecord]) -> list[str]:
     if not costs:
         return ["Costs were not measured."]
-    machine = next((cost.hardware for cost in costs if cost.hardware), "")
-    batch = next((cost.batch_size for cost in costs if cost.batch_size), None)
+    batch = next((f"batch size {cost.batch_size}" for cost in costs if cost.batch_size), "")
     precision = next((cost.precision for cost in costs if cost.precision), "")
-    at = ", ".join(part for part in (f"batch size {batch}" if batch else "", precision, machine) if part)
+    machine = next((cost.hardware for cost in costs if cost.hardware), "")
+    conditions = ", ".join(filter(None, (batch, precision, machine)))
     return [
         "Saved: what autograd keeps for backward, fp32, parameters left out. Peak: of training, network and optimizer "
         "included. Step: median, strategies interleaved, nothing else running. Alone: steps and evaluation of one run "
-        f"on a machine of its own, computed.{f' Measured at {at}.' if at else ''} Multiply-adds: a forward pass of one "
-        "image; pooling, padding and adds count as zero."
+        f"on a machine of its own, computed.{f' Measured at {conditions}.' if conditions else ''} Multiply-adds: a "
+        "forward pass of one image; pooling, padding and adds count as zero."
     ]

@@ -14,7 +14,9 @@ from resnet_shortcuts.analysis import statistics
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, RunRecord, in_order
 from resnet_shortcuts.analysis.letters import letters
 from resnet_shortcuts.analysis.statistics import ALPHA, Paired
+from resnet_shortcuts.analysis.summary import accuracies, cells_of
 from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.shortcuts.catalogue import label_meant
 from resnet_shortcuts.suggestions import did_you_mean
 from resnet_shortcuts.words import counted
 
@@ -93,7 +95,7 @@ class Verdicts:
     @cached_property
     def cells(self) -> Mapping[tuple[str, str], Sequence[RunRecord]]:
         """The runs of each network and strategy."""
-        return _cells(self.record)
+        return cells_of(self.record)
 
     @property
     def family(self) -> int:
@@ -127,25 +129,13 @@ def resolve_baseline(record: ExperimentRecord, wanted: str | None) -> str:
     asked = wanted or record.baseline
     if asked is None:
         return _DEFAULT_BASELINE if _DEFAULT_BASELINE in names else names[0]
-    found = _by_name(asked, names)
+    found = label_meant(asked, names)
     if found is None and wanted is None:
         return _DEFAULT_BASELINE if _DEFAULT_BASELINE in names else names[0]
     if found is None:
         raise UsageError(f"the baseline '{asked}' is not among the runs of '{record.name}'", "--baseline",
                          did_you_mean(asked, names))  # fmt: skip
     return found
-
-
-def _by_name(asked: str, names: Sequence[str]) -> str | None:
-    from resnet_shortcuts.shortcuts.catalogue import find
-
-    folded = {name.casefold(): name for name in names}
-    if asked.casefold() in folded:
-        return folded[asked.casefold()]
-    try:
-        return folded.get(find(asked).name.casefold())
-    except UsageError:
-        return None
 
 
 def judge(record: ExperimentRecord, baseline: str | None = None, margin: float | None = None) -> Verdicts:
@@ -157,7 +147,7 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
     width = record.margin if margin is None else margin
     if not (width > 0 and math.isfinite(width)):
         raise UsageError(f"a margin of {width:g} points", "--margin", "give a number above 0, such as 0.2")
-    cells = _cells(record)
+    cells = cells_of(record)
     failures = {key: count_failures(runs, record.fail_above) for key, runs in cells.items()}
     keys = [key for key in cells if key[1] != base]
     finished = {key: finished_by_seed(runs) for key, runs in cells.items()}
@@ -179,15 +169,6 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
         _explained(one, finished[one.network, one.shortcut], cells.get((one.network, base), ())) for one in comparisons
     ]
     return Verdicts(record, base, width, comparisons, _letters(finished), failures)
-
-
-def _cells(record: ExperimentRecord) -> dict[tuple[str, str], list[RunRecord]]:
-    found: dict[tuple[str, str], list[RunRecord]] = {}
-    for run in record.runs:
-        found.setdefault((run.network, run.shortcut), []).append(run)
-    for network, shortcut, _ in record.missing:
-        found.setdefault((network, shortcut), [])
-    return found
 
 
 def finished_by_seed(runs: Sequence[RunRecord]) -> dict[int, RunRecord]:
@@ -337,9 +318,9 @@ def _letters(cells: Mapping[tuple[str, str], Mapping[int, RunRecord]]) -> dict[t
 
 def _ranked(cells: Mapping[tuple[str, str], Mapping[int, RunRecord]], network: str) -> list[str]:
     """Strategies with three finished runs or more, best mean first."""
-    means = {}
-    for (where, shortcut), runs in cells.items():
-        values = [run.test_accuracy for run in runs.values() if run.test_accuracy is not None]
-        if where == network and len(values) >= LEAST_SEEDS:
-            means[shortcut] = math.fsum(values) / len(values)
+    means = {
+        shortcut: statistics.mean_and_sd(accuracies(list(runs.values())))[0] or 0.0
+        for (where, shortcut), runs in cells.items()
+        if where == network and len(runs) >= LEAST_SEEDS
+    }
     return sorted(means, key=lambda name: (-means[name], name))

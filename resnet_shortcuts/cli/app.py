@@ -7,7 +7,6 @@ app = typer.Typer(
     help="Which shortcut should a residual network use where the dimensions change? Train and compare them all.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

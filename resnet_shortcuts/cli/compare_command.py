@@ -1,14 +1,13 @@
 """``rsc compare`` and ``rsc report``: read stored runs and show what they say. Never train."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resnet_shortcuts import garbage_collector
+from resnet_shortcuts import garbage_collector, tables
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Output, Results
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Format, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say
 from resnet_shortcuts.errors import Exit, UsageError
 from resnet_shortcuts.words import counted
@@ -34,18 +33,17 @@ def compare(
     baseline: Baseline = None,
     margin: Margin = None,
     claims: Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims too.")] = False,
-    format_: Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")] = None,
+    format_: Format = None,
     output: Output = None,
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
     """Compare strategies: accuracy over seeds, which differences are real, and what each strategy costs."""
-    from resnet_shortcuts.analysis.render import EXTENSIONS, FORMATS
-    from resnet_shortcuts.cli.terminal_tables import comparison_as
+    from resnet_shortcuts.cli.comparison_output import comparison_as
 
-    chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    chosen = chosen_format(format_, output)
     if claims and chosen == "csv":
-        known = ", ".join(name for name in FORMATS if name != "csv")
+        known = ", ".join(name for name in tables.FORMATS if name != "csv")
         raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
     verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
     said = judge_claims_of(verdicts) if claims else []
@@ -69,7 +67,7 @@ def report(
     from resnet_shortcuts.analysis.report import report_html
     from resnet_shortcuts.durable import write_file
 
-    chosen_format(None, output, {".html": "html", ".htm": "html"}, "html")
+    chosen_format(None, output, {".html": "html", ".htm": "html"})
     found = find_experiments(results, experiments or [])
     verdicts, notes = judged(found, baseline, margin)
     target = output or found[0].folder / "report.html"
@@ -138,5 +136,5 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
 
 def _damage(verdicts: "Verdicts") -> int:
     for problem in verdicts.record.damaged:
-        print(f"error: {problem}", file=sys.stderr)
+        say(f"error: {problem}")
     return Exit.INTEGRITY if verdicts.record.damaged else Exit.OK

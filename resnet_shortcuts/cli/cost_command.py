@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Output, Override, Results
-from resnet_shortcuts.cli.output import chosen_format, deliver, say
-from resnet_shortcuts.cli.progress import StageProgress
-from resnet_shortcuts.cli.terminal_tables import tables_as
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Format, Output, Override, Results
+from resnet_shortcuts.cli.output import chosen_format, say, show
+from resnet_shortcuts.cli.progress import StageProgress, say_waiting
 from resnet_shortcuts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -49,18 +48,17 @@ def cost(
     precision: Annotated[str | None, typer.Option("--precision", help="fp32 or bf16 [default: auto]")] = None,
     baseline: Annotated[str, typer.Option("--baseline", help="Strategy that ratios refer to.")] = "A",
     overrides: Override = None,
-    format_: Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")] = None,
+    format_: Format = None,
     output: Output = None,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
     debug: Debug = False,
 ) -> int:
     """Show parameters, multiply-adds and saved bytes; with --measure also memory by part, peak memory and time."""
-    from resnet_shortcuts.analysis.render import EXTENSIONS
-    from resnet_shortcuts.cost.cost_launch import run_cost_pass
-    from resnet_shortcuts.experiments import processes
+    from resnet_shortcuts.analysis.cost_table import cost_data, cost_tables
+    from resnet_shortcuts.experiments.study import measure as measure_request
 
-    chosen = chosen_format(format_, output, EXTENSIONS, "table")
+    chosen = chosen_format(format_, output)
     if (config is None) == (not network):
         raise UsageError(
             "--config and --network: exactly one is needed", "rsc cost", "name what to measure by one of them"
@@ -80,8 +78,10 @@ def cost(
         request = _request(
             network or [], shortcut, input_shape, classes, batch_size, device, precision, baseline, changes
         )
-        report = run_cost_pass(request, StageProgress(), processes.environment(request.threads))
-    _show(report, chosen, output)
+        report = measure_request(request, StageProgress(), say_waiting)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    show(cost_tables(report), chosen, output, cost_data(report))
     return _failures(report) if config is not None or shortcut else Exit.OK
 
 
@@ -90,10 +90,8 @@ def _of_config(
 ) -> "CostReport":
     """The costs of a config's networks and strategies; a measured report is kept with its experiment."""
     from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
-    from resnet_shortcuts.cost.cost_launch import run_cost_pass
-    from resnet_shortcuts.experiments import processes
     from resnet_shortcuts.experiments.store import Experiment
-    from resnet_shortcuts.experiments.study import cost_request, measure_costs, open_study
+    from resnet_shortcuts.experiments.study import cost_request, measure, measure_costs, open_study
 
     loaded, document = read_config(path, [*overrides, *([f"run.device={device}"] if device else [])])
     check_results_folder(results, loaded.name)
@@ -101,8 +99,8 @@ def _of_config(
         study = open_study(loaded, data_root, StageProgress())
     request = cost_request(study, **changes)
     if "time" not in changes["passes"]:
-        return run_cost_pass(request, StageProgress(), processes.environment(request.threads))
-    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress())
+        return measure(request, StageProgress(), say_waiting)
+    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress(), say_waiting)
 
 
 def _request(
@@ -168,16 +166,3 @@ def _failures(report: "CostReport") -> int:
     for row in failed:
         say(f"error: {row.network}: {row.error}")
     return Exit.RUN_FAILED if failed else Exit.OK
-
-
-def _show(report: "CostReport", chosen: str, output: Path | None) -> None:
-    from resnet_shortcuts.analysis.cost_table import cost_csv, cost_json, cost_tables
-
-    for warning in report.warnings:
-        say(f"warning: {warning}")
-    if chosen == "json":
-        deliver(cost_json(report), output)
-    elif chosen == "csv":
-        deliver(cost_csv(report), output)
-    else:
-        deliver(tables_as(cost_tables(report), chosen, to_screen=output is None), output)

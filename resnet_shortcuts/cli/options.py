@@ -5,8 +5,17 @@ from typing import Annotated
 
 import typer
 
+from resnet_shortcuts.paths import expand
+
+
+def _expanded(path: Path | None) -> Path | None:
+    """``~`` and variables, which the shell leaves in ``--results=~/x`` and in the environment."""
+    return None if path is None else expand(path)
+
+
 Config = Annotated[
-    Path, typer.Option("--config", "-c", help="YAML file that says what to compare.", show_default=False)
+    Path,
+    typer.Option("--config", "-c", callback=_expanded, help="YAML file that says what to compare.", show_default=False),
 ]
 Override = Annotated[
     list[str] | None,
@@ -15,18 +24,32 @@ Override = Annotated[
     ),
 ]
 Results = Annotated[
-    Path, typer.Option("--results", envvar="RSC_RESULTS", help="Folder that holds one folder an experiment.")
+    Path,
+    typer.Option(
+        "--results", envvar="RSC_RESULTS", callback=_expanded, help="Folder that holds one folder an experiment."
+    ),
 ]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
-        "--data-root", envvar="RSC_DATA_ROOT", help="Folder where data sets are looked for.", show_default=False
+        "--data-root",
+        envvar="RSC_DATA_ROOT",
+        callback=_expanded,
+        help="Folder where data sets are looked for.",
+        show_default=False,
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Format = Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Write to FILE; the format follows its extension.", show_default=False),
+    typer.Option(
+        "--output",
+        "-o",
+        callback=_expanded,
+        help="Write to FILE; its extension (.txt .md .csv .tex .json) gives the format.",
+        show_default=False,
+    ),
 ]
 Baseline = Annotated[
     str | None,

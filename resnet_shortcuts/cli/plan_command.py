@@ -1,14 +1,20 @@
 """``rsc plan``: validates a config and shows what would run. Trains nothing."""
 
-from typing import Annotated, Any
-
-import typer
-
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Output, Override, Results
-from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, as_text, chosen_format, deliver, say
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Format, Output, Override, Results
+from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.cli.progress import duration
+from resnet_shortcuts.tables import Column, Table
 from resnet_shortcuts.words import counted, side_by_side
+
+COLUMNS = (
+    Column("network", "network", label=True),
+    Column("shortcut", "shortcut", label=True),
+    Column("parameters", "parameters", "count"),
+    Column("multiply_adds", "multiply-adds", "count"),
+    Column("runs_done", "runs done", "count"),
+    Column("runs_to_do", "to do", "count"),
+)
 
 
 @app.command()
@@ -17,7 +23,7 @@ def plan(
     overrides: Override = None,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
-    format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    format_: Format = None,
     output: Output = None,
     debug: Debug = False,
 ) -> None:
@@ -27,7 +33,7 @@ def plan(
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import network_counts, open_study
 
-    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
+    chosen = chosen_format(format_, output)
     loaded, document = read_config(config, overrides or [])
     with document.telling_lines():
         study = open_study(loaded, data_root, lambda *_: None)
@@ -53,28 +59,15 @@ def plan(
         "estimated_seconds": total,
         "estimated_from": estimates.source,
     }
+    table = Table("plan", COLUMNS, rows, facts=facts)
     if chosen == "json":
-        deliver(as_json("plan", rows, **facts), output)
+        show([table], chosen, output)
         return
     say(
         f"{study.config.name}: {study.train_images:,} training and {study.test_images:,} test images, "
         f"{counted(study.steps, 'step')} a run, {study.precision} on {study.device}, {side_by_side(estimates.jobs)}"
     )
-    deliver(_table(rows, to_screen=output is None), output)
+    show([table], chosen, output)
     to_do = sum(row["runs_to_do"] for row in rows)
     left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
     say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")
-
-
-def _table(rows: list[dict[str, Any]], *, to_screen: bool) -> str:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("network", "shortcut"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("parameters", "multiply-adds", "runs done", "to do"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        counts = (row["parameters"], row["multiply_adds"], row["runs_done"], row["runs_to_do"])
-        table.add_row(row["network"], row["shortcut"], *(f"{count:,}" for count in counts))
-    return as_text(table, to_screen=to_screen)

@@ -1,4 +1,4 @@
-"""``rsc runs``: every run of an experiment and what became of it; ``--prune`` removes what is not finished."""
+"""``rsc runs``: every run of an experiment and what became of it; ``--prune`` deletes what is not finished."""
 
 import sys
 from collections import Counter
@@ -9,29 +9,40 @@ import typer
 from resnet_shortcuts import garbage_collector
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.compare_command import find_experiments
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Output, Results
-from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, chosen_format, deliver, say
+from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Format, Output, Results
+from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.errors import Exit, UsageError
+from resnet_shortcuts.tables import Column, Table
 from resnet_shortcuts.words import counted
+
+COLUMNS = (
+    Column("run_id", "run", priority=1),
+    Column("network", "network", label=True),
+    Column("shortcut", "shortcut", label=True),
+    Column("seed", "seed", "count", label=True),
+    Column("state", "state"),
+    Column("test_accuracy", "accuracy, %", "percent"),
+    Column("reason", "reason", wrap=True),
+)
 
 
 @app.command()
 @garbage_collector.at_rest()
 def runs(
     experiment: Annotated[str | None, typer.Argument(metavar="[NAME|DIR]", help="Without it, the newest.")] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    format_: Format = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove what is neither finished nor running, after asking.")
+        bool, typer.Option("--prune", help="Delete what is neither finished nor running, after asking.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
     output: Output = None,
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
-    """List the runs of an experiment: done, running, interrupted, diverged, failed, damaged, planned, left over."""
+    """List the runs of an experiment and what became of each: done, running, interrupted, failed, damaged and so on."""
     from resnet_shortcuts.experiments.run_states import list_runs
 
-    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
+    chosen = chosen_format(format_, output)
     if yes and not prune:
         raise UsageError("--yes goes with --prune", "rsc runs", "leave it out, or add --prune")
     if output is not None and prune:
@@ -40,8 +51,10 @@ def runs(
     if prune:
         return _prune(found, yes)
     rows = [vars(state) for state in list_runs(found)]
-    deliver(as_json("runs", rows, name=found.name) if chosen == "json" else _table(rows), output)
-    return Exit.INTEGRITY if any(row["state"] == "damaged" for row in rows) else Exit.OK
+    counts = ", ".join(f"{number} {state}" for state, number in Counter(row["state"] for row in rows).items())
+    notes = [f"{counted(len(rows), 'run')}: {counts}"]
+    show([Table("runs", COLUMNS, rows, notes=notes, facts={"name": found.name})], chosen, output)
+    return Exit.INTEGRITY if any(row["state"] in ("damaged", "newer") for row in rows) else Exit.OK
 
 
 def _prune(experiment: Any, yes: bool) -> int:
@@ -49,39 +62,16 @@ def _prune(experiment: Any, yes: bool) -> int:
 
     folders = prunable(experiment)
     if not folders:
-        say(f"{experiment.name}: nothing to remove")
+        say(f"{experiment.name}: nothing to delete")
         return Exit.OK
+    for folder in folders:
+        say(str(folder))
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError("--prune asks before it removes", "no terminal to ask on", "add --yes")
-        for folder in folders:
-            say(str(folder))
-        if not typer.confirm(f"Remove {counted(len(folders), 'unfinished run')}?", err=True):
-            say("nothing was removed")
+            raise UsageError("--prune asks before it deletes", "no terminal to ask on", "add --yes")
+        if not typer.confirm(f"Delete {counted(len(folders), 'unfinished run')}?", err=True):
+            say("nothing was deleted")
             return Exit.OK
-    removed = prune(experiment)
-    say(f"removed {counted(len(removed), 'unfinished run')} of {experiment.name}; finished ones were not touched")
+    deleted = prune(experiment)
+    say(f"deleted {counted(len(deleted), 'unfinished run')} of {experiment.name}; finished ones were not touched")
     return Exit.OK
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    heading = ("run", "network", "shortcut", "seed", "state", "accuracy, %", "reason")
-    cells = [
-        (
-            row["run_id"],
-            row["network"],
-            row["shortcut"],
-            "" if row["seed"] is None else str(row["seed"]),
-            row["state"],
-            "" if row["test_accuracy"] is None else f"{row['test_accuracy']:.2f}",
-            row["reason"],
-        )
-        for row in rows
-    ]
-    widths = [max(len(line[index]) for line in (heading, *cells)) for index in range(len(heading))]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in (heading, *cells)
-    ]
-    counts = Counter(row["state"] for row in rows)
-    ending = ", ".join(f"{number} {state}" for state, number in counts.items())
-    return "\n".join([*(line.rstrip() for line in lines), "", f"{counted(len(rows), 'run')}: {ending}"])

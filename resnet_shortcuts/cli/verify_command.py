@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import Debug, Output
-from resnet_shortcuts.cli.output import TABLE_OR_JSON, as_json, chosen_format, deliver, say
+from resnet_shortcuts.cli.options import Debug, Format, Output
+from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.errors import Exit, UsageError
+from resnet_shortcuts.tables import Column, Table
 
 
 @app.command()
@@ -26,14 +27,14 @@ def verify(
         int,
         typer.Option(min=1, help="Repeat from so many seeds; gradients at initialisation alone."),
     ] = 1,
-    format_: Annotated[str | None, typer.Option("--format", help="table or json.")] = None,
+    format_: Format = None,
     output: Output = None,
     debug: Debug = False,
 ) -> int:
     """Measure linearity, rank, coverage, gradients and information; exit 1 where a declaration is broken."""
     from resnet_shortcuts.shortcuts.catalogue import find, strategies
 
-    chosen = chosen_format(format_, output, TABLE_OR_JSON, "table")
+    chosen = chosen_format(format_, output)
     if bool(names) == all_:
         raise UsageError("names and --all: exactly one is needed", "rsc verify", "name strategies, or say --all")
     asked = [find(name) for name in names or []] or list(strategies())
@@ -47,7 +48,7 @@ def verify(
             say(f"{number} of {len(asked)}: {strategy.name}")
             rows += engine.verify([strategy], depths=depths or ())
     broken = [row for row in rows if row["ok"] is False]
-    deliver(as_json("verify", rows) if chosen == "json" else _table(rows), output)
+    show([_table(rows)], chosen, output)
     for row in broken:
         say(
             f"error: {row['strategy']}: {row['property']} on {row['on']}: measured {_text(row['measured'])}, "
@@ -69,14 +70,14 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    keys = ["strategy", "property", "on", *(["seed"] if "seed" in rows[0] else []), "measured", "declared"]
-    heading = (*keys, "as declared")
-    marks = {True: "yes", False: "NO", None: ""}
-    cells = [(*(_text(row[key]) for key in keys), marks[row["ok"]]) for row in rows]
-    widths = [max(len(line[index]) for line in (heading, *cells)) for index in range(len(heading))]
-    lines = (
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in (heading, *cells)
-    )
-    notes = dict.fromkeys(row["note"] for row in rows if row["note"])
-    return "\n".join([*(line.rstrip() for line in lines), *(["", *notes] if notes else [])])
+def _table(rows: list[dict[str, Any]]) -> Table:
+    columns = [
+        Column("strategy", "strategy", label=True),
+        Column("property", "property", wrap=True),
+        Column("on", "on", wrap=True),
+        *([Column("seed", "seed", "count")] if "seed" in rows[0] else []),
+        Column("measured", "measured", wrap=True, formatter=_text),
+        Column("declared", "declared", wrap=True, formatter=_text),
+        Column("ok", "as declared", formatter=lambda ok: "yes" if ok else "NO"),
+    ]
+    return Table("verify", columns, rows, notes=list(dict.fromkeys(row["note"] for row in rows if row["note"])))

@@ -27,6 +27,8 @@ MEANINGS: dict[str, str] = {
     "data.augment": "`crop` (pad by an eighth, cut at random), `flip`, `random-resized-crop` (not with `crop`)",
     "data.classes": "how many classes, or which by name (sources that are folders); null: all",
     "data.images_per_class": "images of each class to use (sources that are folders); null: all",
+    "data.test_fraction": "share of each class to test on, drawn by contents, where there are no test images",
+    "data.name": "what titles call the data set; null: the source's proper name, or the folder's",
     "networks": "what is trained, each with every shortcut: names, or mappings with the keys below",
     "networks.name": "such as " + ", ".join(f"`{name}`" for name in network_names()),
     "networks.width": "channels of the first stage; null: the network's own",
@@ -59,7 +61,7 @@ MEANINGS: dict[str, str] = {
     "run.device": "`auto` takes a GPU where torch can use one; `cuda` without one is an error (exit 5)",
     "run.precision": "`auto`: bf16 autocast where the hardware multiplies bf16, else fp32; asked for without hardware, "
     "bf16 is allowed, slow, and warned of; evaluation is always fp32",
-    "run.jobs": "runs side by side; `auto`: one a core on a CPU",
+    "run.jobs": "runs side by side; `auto`: one a core on a CPU; 0: one, in this process (for debuggers)",
     "run.compile": "torch.compile the training step (other bits than eager)",
     "run.evaluate_every": "epochs between evaluations; the last epoch is always evaluated",
     "run.checkpoint_seconds": "seconds between two checkpoints of a run; never less than 50 times what one "

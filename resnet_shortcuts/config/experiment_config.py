@@ -137,15 +137,16 @@ SeedsField = Annotated[
 class RunSpec(BaseModel):
     """The ``run`` section: how runs are executed. Of a run's id only the resolved precision is part.
 
-    ``jobs`` is how many runs go side by side (auto: one a core on a CPU). ``evaluate_every`` counts epochs; the last
-    one is always evaluated. ``checkpoint_seconds`` is the time between two checkpoints of a run.
+    ``jobs`` is how many runs go side by side (auto: one a core on a CPU; 0: one, in the process that asks).
+    ``evaluate_every`` counts epochs; the last one is always evaluated. ``checkpoint_seconds`` is the time between two
+    checkpoints of a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    jobs: Literal["auto"] | Annotated[int, Field(strict=True, ge=1, le=1024)] = "auto"
+    jobs: Literal["auto"] | Annotated[int, Field(strict=True, ge=0, le=1024)] = "auto"
     compile: Annotated[bool, Field(strict=True)] = False
     evaluate_every: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1
     checkpoint_seconds: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 30.0

@@ -22,6 +22,7 @@ import yaml
 
 from resnet_shortcuts.errors import EnvironmentFault, ManyErrors, RscError, SettingError, UsageError
 from resnet_shortcuts.suggestions import did_you_mean
+from resnet_shortcuts.words import printable as printable
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 10_000
@@ -185,11 +186,6 @@ def _at(place: Place, mark: yaml.Mark | None) -> str:
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
     return " ".join(f"{error.context or ''} {error.problem or ''}".split()) or "cannot be read"
-
-
-def printable(text: str) -> str:
-    """The text with what a terminal would act on, or not show, spelled as an escape."""
-    return "".join(c if c.isprintable() or c.isspace() else c.encode("unicode_escape").decode() for c in text)
 
 
 def kind(value: Any) -> str:

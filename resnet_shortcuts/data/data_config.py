@@ -8,14 +8,15 @@ from resnet_shortcuts.suggestions import did_you_mean
 
 SOURCES: dict[str, str] = {
     "digits": "scikit-learn's 8x8 handwritten digits, embedded: 1,000 to train on, 797 to test on, 10 classes, grey",
-    "image-folder": "your own: train/CLASS/*.jpg and test/CLASS/*.jpg (or val/), any size",
+    "image-folder": "your own: a folder a class under train/ and test/ (or val/), or parquet files; any size",
     "cifar10": "CIFAR-10: 50,000 + 10,000 images, 32x32, 10 classes; found under the data root or downloaded",
-    "tiny-imagenet": "Tiny ImageNet in its own layout: 64x64, up to 200 classes",
-    "imagenet": "ImageNet: train/ and val/ with a folder a class (wnid)",
+    "cifar100": "CIFAR-100: 50,000 + 10,000 images, 32x32, 100 classes; found under the data root or downloaded",
+    "tiny-imagenet": "Tiny ImageNet: 64x64, up to 200 classes; as unpacked, or sorted into class folders",
+    "imagenet": "ImageNet: train/ with a folder a class (wnid), val/ likewise or flat with its labels",
     "imagenette": "Imagenette: 10 classes of ImageNet (imagenette2, -320 or -160, unpacked)",
 }
 FOLDER_SOURCES = ("image-folder", "tiny-imagenet", "imagenet", "imagenette")
-FIXED_RESOLUTION = {"digits": 8, "cifar10": 32}
+FIXED_RESOLUTION = {"digits": 8, "cifar10": 32, "cifar100": 32}
 
 Augmentation = Literal["crop", "flip", "random-resized-crop"]
 Count = Annotated[int, Field(strict=True, ge=1, le=100_000_000)]
@@ -30,7 +31,8 @@ class DataSpec(BaseModel):
     ``none`` divides by 255; means are those of the training images in use. ``augment``: ``crop`` pads by an eighth
     of the resolution (4 pixels at 32) and cuts at random, ``flip`` mirrors every second image at random,
     ``random-resized-crop`` cuts 8 to 100 % of the area. ``classes`` (a number, or names) and ``images_per_class``
-    choose a part of a folder of images before it is decoded.
+    choose a part of a folder of images before it is decoded. ``test_fraction`` of each class becomes the test images of
+    a folder that has none, drawn by the contents of the files. ``name`` is what titles call the data set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,12 +47,21 @@ class DataSpec(BaseModel):
     augment: tuple[Augmentation, ...] = ("crop",)
     classes: Annotated[int, Field(strict=True, ge=2)] | tuple[str, ...] | None = None
     images_per_class: Count | None = None
+    test_fraction: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=80)] | None = None
 
     @field_validator("source")
     @classmethod
     def _known_source(cls, value: str) -> str:
         if value not in SOURCES:
             raise ValueError(f"unknown data source {value!r}; {did_you_mean(value, SOURCES)}")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _printable_name(cls, value: str | None) -> str | None:
+        if value is not None and not (value.isprintable() and value.strip()):
+            raise ValueError("a name is a short printable text")
         return value
 
     @field_validator("root")
@@ -93,6 +104,8 @@ class DataSpec(BaseModel):
             raise ValueError(f"classes and images_per_class need a source of folders ({', '.join(FOLDER_SOURCES)})")
         if self.source == "digits" and self.root is not None:
             raise ValueError("digits are embedded: leave root out")
+        if self.source == "digits" and self.test_fraction is not None:
+            raise ValueError("digits have a test split: leave test_fraction out")
         if self.source == "digits" and "flip" in self.augment:
             raise ValueError("a mirrored digit is not that digit: leave flip out")
         return self

@@ -1,27 +1,17 @@
 """What ``rsc doctor`` looks at: versions, processor, devices, data, folders; and what to do where one is wrong."""
 
 import os
+import re
 import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.words import counted
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pandas",
-    "scipy",
-    "statsmodels",
-    "pydantic",
-    "typer",
-    "rich",
-    "matplotlib",
-    "safetensors",
-)
+DISTRIBUTION = "resnet-shortcuts"
 LEAST_FREE_BYTES = 2 * 1024**3
 
 
@@ -34,9 +24,18 @@ def _row(what: str, found: str, state: str = "fine", todo: str = "") -> dict[str
     return {"what": what, "state": state, "found": found, "todo": todo}
 
 
+def required_packages() -> list[str]:
+    """The distributions that this one requires, extras left out; none where it is not installed itself."""
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if "extra ==" not in line]
+
+
 def _versions() -> list[dict[str, Any]]:
     rows = [_row("python", sys.version.split()[0])]
-    for package in PACKAGES:
+    for package in (DISTRIBUTION, *required_packages()):
         try:
             rows.append(_row(package, metadata.version(package)))
         except metadata.PackageNotFoundError:
@@ -58,6 +57,7 @@ def _processor() -> list[dict[str, Any]]:
     from resnet_shortcuts import machine
 
     rows = [_row("processor", f"{machine.cpu_model()}, {counted(machine.cores(), 'core')} for this process")]
+    rows.append(_row("hardware", f"{machine.hardware()}, {machine.hardware().allocator}"))
     bf16 = machine.bf16_supported("cpu")
     rows.append(
         _row(
@@ -102,7 +102,7 @@ def _data(data_root: Path | None) -> list[dict[str, Any]]:
     if not data_root.is_dir():
         return [
             *rows,
-            _row("data root", f"{data_root} is no folder", "wrong", "create it, or name another by --data-root"),
+            _row("data root", f"{data_root} is not a folder", "wrong", "create it, or name another by --data-root"),
         ]
     found = sorted(entry.name for entry in data_root.iterdir())
     return [
@@ -112,10 +112,15 @@ def _data(data_root: Path | None) -> list[dict[str, Any]]:
 
 
 def _folders(results: Path) -> list[dict[str, Any]]:
-    from resnet_shortcuts.data.prepare import cache_folder
+    from resnet_shortcuts.paths import cache_folder
 
     rows = []
-    for what, folder in (("results", results), ("cache", cache_folder())):
+    for what in ("results", "cache"):
+        try:
+            folder = results if what == "results" else cache_folder()
+        except EnvironmentFault as error:
+            rows.append(_row(what, error.what, "wrong", error.todo))
+            continue
         there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
         free = shutil.disk_usage(there).free
         if not there.is_dir():

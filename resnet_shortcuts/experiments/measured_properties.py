@@ -9,9 +9,9 @@ from typing import Any
 
 import resnet_shortcuts
 from resnet_shortcuts import durable
-from resnet_shortcuts.data.prepare import cache_folder
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import sealed_files
+from resnet_shortcuts.paths import cache_folder
 
 SEEDS = 5
 DEPTHS = (56,)  # deep enough that a gradient could get lost, and a second a strategy

@@ -111,10 +111,10 @@ def network_names() -> tuple[str, ...]:
 def parse_name(name: str) -> Architecture:
     """The architecture of this name. Raises ValueError that names the valid ones, nearest first."""
     for family in FAMILIES:
-        found = re.fullmatch(family.pattern, name)
-        if not found:
+        match = re.fullmatch(family.pattern, name)
+        if not match:
             continue
-        depth = int(found["N"][:9])
+        depth = int(match["N"][:9])
         if family.valid(depth):
             return family.architecture(depth)
         near = sorted((d for d in range(_DEEPEST + 1) if family.valid(d)), key=lambda d: (abs(d - depth), d))[:2]
@@ -175,11 +175,11 @@ class NetworkSpec(BaseModel):
         return f"{self.name}({', '.join(options)})" if options else self.name
 
     def identity(self) -> dict[str, Any]:
-        """What is built, JSON-able; an option said aloud and the same option by default are equal."""
+        """What is built, JSON-able; an option that is given and the same option by default are equal."""
         built = self.architecture
-        said: dict[str, Any] = {"name": self.name, "width": built.width, "stem": built.stem}
+        identity: dict[str, Any] = {"name": self.name, "width": built.width, "stem": built.stem}
         if built.alpha is not None:
-            said["alpha"] = float(built.alpha)
+            identity["alpha"] = float(built.alpha)
         if self.zero_init:
-            said["zero_init"] = True
-        return said
+            identity["zero_init"] = True
+        return identity

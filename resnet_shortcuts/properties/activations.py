@@ -98,7 +98,7 @@ def train(model: ResidualNetwork, images: Tensor, labels: Tensor, steps: int, se
         loss = float(forward_and_loss(model, *ours, _SETTINGS)[0])
         accuracy = float((model(theirs[0]).argmax(1) == theirs[1]).double().mean())
     model.train()
-    return Learnt(steps, loss, accuracy)
+    return Learnt(steps, float(loss), accuracy)
 
 
 @dataclass(frozen=True)

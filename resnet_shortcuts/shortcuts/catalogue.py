@@ -48,6 +48,11 @@ class Strategy:
     custom: CustomShortcut | None = None
     same_as: str = ""
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # Models that hold a strategy take it as it is: operations hold functions, which have no schema.
+        return handler.generate_schema(Any)
+
     @property
     def point(self) -> Composition:
         """The composition. Raises TypeError for a custom class, which has none."""
@@ -321,6 +326,13 @@ def find(reference: str | Mapping[str, Any], base: Path | None = None) -> Strate
     near = nearest(reference, words())
     todo = did_you_mean(reference, near) if near else "see: rsc shortcuts"
     raise UsageError(f"unknown shortcut {reference!r}", "shortcuts", todo)
+
+
+def label_meant(word: str, labels: Iterable[str]) -> str | None:
+    """The one of these strategy labels that ``word``, a name or alias in any case, stands for; None if none does."""
+    folded = {label.casefold(): label for label in labels}
+    strategy = _by_word().get(word.casefold())
+    return folded.get(word.casefold()) or (folded.get(strategy.name.casefold()) if strategy else None)
 
 
 def check_name(name: Any) -> str:

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.analysis.merge import merge
-from resnet_shortcuts.analysis.render import csv_text, json_text, latex, markdown, terminal
 from resnet_shortcuts.analysis.result_text import sections
 from resnet_shortcuts.analysis.summary import compare_table, rows, terminal_view
-from resnet_shortcuts.analysis.table import Column, Table
 from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.tables import Column, Table, csv_text, json_text, latex, markdown, terminal
 from tests.analysis.made import of_accuracies, whole
 
 unhurried = settings(deadline=None, max_examples=60)  # the machine is shared

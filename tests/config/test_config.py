@@ -159,8 +159,8 @@ def test_fault_06_tags_are_refused_and_nothing_runs(complaints: Complaints, tmp_
 
 def test_every_error_at_once_in_the_order_of_the_file(complaints: Complaints) -> None:
     text = "data: {source: digit}\nnetworks: [cifar-resnet-21]\nshortcuts: [Q]\nseeds: no\ntrain: {epochs: 0, lr: x}\n"
-    lines = complaints(text, "run.jobs=0", "cost=3")
-    assert [line.split(": ")[-2] for line in lines if "FILE" not in line][-1:] == ["--set run.jobs=0"]
+    lines = complaints(text, "run.jobs=-1", "cost=3")
+    assert [line.split(": ")[-2] for line in lines if "FILE" not in line][-1:] == ["--set run.jobs=-1"]
     assert [line.partition("FILE:")[2][:1] for line in lines] == ["1", "2", "3", "4", "5", "5", "", ""]
 
 

@@ -4,10 +4,10 @@ import io
 
 import pandas
 
-from resnet_shortcuts.analysis.cost_table import cost_csv, cost_tables
-from resnet_shortcuts.analysis.render import markdown
+from resnet_shortcuts.analysis.cost_table import cost_data, cost_tables
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race
 from resnet_shortcuts.cost.cost_sentences import cost_rows, how_measured, sentences
+from resnet_shortcuts.tables import csv_text, markdown
 
 MB = 10**6
 
@@ -112,7 +112,8 @@ def test_csv_holds_every_network_and_the_ends_of_every_interval_as_numbers() -> 
         network="ResNet-20", shortcut="B", ratio=1.1, ratio_interval=(1.0, 1.2), step_ms=5.0, step_ms_interval=(4.5, 6),
         inference_ms=2.0, inference_ms_interval=(1.5, 2.5), inference_ratio=0.9, inference_ratio_interval=(0.8, 1.0),
     )  # fmt: skip
-    table = pandas.read_csv(io.StringIO(cost_csv(report(BASE, timed, CostRow(network="Other", shortcut="B")))))
+    measured = report(BASE, timed, CostRow(network="Other", shortcut="B"))
+    table = pandas.read_csv(io.StringIO(csv_text(cost_data(measured))))
     found = table.set_index(["network", "shortcut"])
     assert list(found.index) == [("ResNet-20", "A"), ("ResNet-20", "B"), ("ResNet-20", "A (again)"), ("Other", "B")]
     for key, ends in (

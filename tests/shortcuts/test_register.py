@@ -155,7 +155,7 @@ def test_the_list_has_them(registered, capsys):
     assert {"name": "channel-mean", "aliases": ["cm"], "summary": "the mean over the channels", "source": "a test"} in (
         listed["rows"]
     )
-    names = {(operation["kind"], operation["name"]) for operation in listed["operations"]}
+    names = {(operation["key"], operation["name"]) for operation in listed["operations"]}
     assert names >= {("spatial", "corner"), ("channels", "mirror"), ("join", "channel-scale"), ("spatial", "stride")}
     assert rsc("shortcuts", "CM") == 0
     assert "the mean over the channels" in capsys.readouterr().out

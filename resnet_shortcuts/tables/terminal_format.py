@@ -1,0 +1,97 @@
+"""Tables for a terminal: fitted to its width, in colour or not, in Unicode or ASCII."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+
+from resnet_shortcuts.tables.escaping import escape_terminal
+from resnet_shortcuts.tables.table_model import Table, broken_heading, parts
+
+_ASCII = str.maketrans({"–": "-", "−": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "²": "2"})
+
+
+def terminal(tables: Sequence[Table], *, width: int = 80, color: bool = False, unicode: bool = True) -> str:
+    """Tables for a terminal of ``width`` columns.
+
+    Columns of a priority give way first; a table that is still too wide is split, its label columns repeated. Without
+    ``unicode`` the text is ASCII; without ``color`` it holds no escape sequences.
+    """
+    text = "\n".join(_terminal_table(_fitted(table, width), width, color, unicode) for table in tables)
+    return text if unicode else to_ascii(text)
+
+
+def to_ascii(text: str) -> str:
+    """The text for a terminal that shows ASCII only."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode()
+
+
+def fill(text: str, width: int) -> str:
+    """Each line of the text broken at ``width``, what follows indented; a command stays whole, to be copied."""
+    lines: list[str] = []
+    for line in escape_terminal(text).split("\n"):
+        lines += [line] if line.startswith("rsc ") else textwrap.wrap(
+            line, max(20, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )  # fmt: skip
+    return "\n".join(lines)
+
+
+def _fitted(table: Table, width: int) -> Table:
+    """The table without the columns whose priority is lowest, as few as make it fit; a note names them."""
+    kept, dropped = table, []
+    while len(parts(kept, kept.texts(), width)) > 1 and not table.prose:
+        last = max(kept.columns, key=lambda column: column.priority)
+        if not last.priority:
+            return table
+        dropped.append(last.heading)
+        kept = kept.only([column.key for column in kept.columns if column is not last])
+    if not dropped:
+        return table
+    return replace(kept, notes=[*kept.notes, f"Too narrow for: {', '.join(dropped)}. Every column: --format csv."])
+
+
+def _terminal_table(table: Table, width: int, color: bool, unicode: bool) -> str:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    def shown(text: str) -> str:
+        return escape_terminal(text) if unicode else to_ascii(escape_terminal(text))
+
+    stream = io.StringIO()
+    console = Console(
+        file=stream, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
+        highlight=False, markup=False, emoji=False, legacy_windows=False,
+    )  # fmt: skip
+    if table.title:
+        console.print(Text(fill(table.title, width), style="bold"))
+    if table.prose:
+        console.print(Text(shown(_paragraphs(table, width))))
+    cells = table.texts()
+    for part in () if table.prose else parts(table, cells, width):
+        rich_table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for index in part:
+            column = table.columns[index]
+            overflow = "fold" if column.wrap else "ellipsis" if unicode else "crop"
+            rich_table.add_column(
+                Text(shown(broken_heading(column))), justify="right" if column.numeric else "left",
+                no_wrap=not column.wrap, overflow=overflow,  # type: ignore[arg-type]
+            )  # fmt: skip
+        for row in cells:
+            rich_table.add_row(*(Text(shown(row[index])) for index in part))
+        console.print(rich_table)
+        console.print()
+    for note in table.notes:
+        console.print(Text(fill(note, width), style="dim"), soft_wrap=True)
+    lines = [line.rstrip() for line in stream.getvalue().rstrip().splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _paragraphs(table: Table, width: int) -> str:
+    lines = []
+    for names, first, others in table.paragraphs():
+        lines.append(f"{names} {first}".strip())
+        lines += [f"  {heading}: {cell}" for heading, cell in others]
+    return "\n".join(fill(line, width - 2) for line in lines)
