@@ -212,8 +212,15 @@ def execute(source: CustomSource) -> ModuleType:
 def needed_sources(strategies: Iterable[Strategy]) -> tuple[CustomSource, ...]:
     """The files that define the custom classes and operations of these strategies, each once.
 
-    Classes of installed packages are left out: every process imports those by itself.
+    Classes of installed packages are left out: every process imports those by itself. Raises UsageError for a strategy
+    that runs in this process only.
     """
+    strategies = tuple(strategies)
+    for strategy in strategies:
+        if reason := in_this_process_only(strategy):
+            raise UsageError(
+                f"shortcut '{strategy.name}' cannot run in another process", reason, "move it to a module, or jobs: 0"
+            )
     return tuple(dict.fromkeys(source for strategy in strategies for source in strategy.sources_to_send))
 
 
