@@ -47,7 +47,10 @@ def merge(
         left_over=[run for experiment in experiments for run in experiment.left_over],
         damaged=[run for experiment in experiments for run in experiment.damaged],
         costs=costs,
+        seals=first.seals if all(other.seals == first.seals for other in experiments) else (),
     )
+    if first.seals and not merged.seals:
+        notes.append("The experiments were sealed differently, so together they are judged by compare.rule: paired-t.")
     return merged, notes
 
 

@@ -13,7 +13,7 @@ from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentR
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError, shaped
-from resnet_shortcuts.experiments.store import CONFIG, HISTORY, read_costs, train_command
+from resnet_shortcuts.experiments.store import CONFIG, HISTORY, PREDICTIONS, read_costs, train_command
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.training.recipe import evaluated_images
 from resnet_shortcuts.words import counted
@@ -64,6 +64,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
         command=train_command(experiment.folder / CONFIG, experiment.results),
         config_text=text,
         cost_sentences=_sentences(reports, regime),
+        seals=plan.verdicts.families if plan.verdicts else (),
     )
 
 
@@ -95,6 +96,7 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         elapsed_seconds=run.elapsed_seconds,
         environment=run.environment,
         data_vouched=run.data_vouched,
+        predictions=run.files[PREDICTIONS].sha256 if PREDICTIONS in run.files else None,
         built_of=(planned.science["network"], planned.science["shortcut"]),
     )
 

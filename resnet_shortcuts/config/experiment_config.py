@@ -121,7 +121,9 @@ class CompareSpec(BaseModel):
 
     ``baseline`` is one of the shortcuts (default: A where it is among them, else the first). ``margin`` is in
     percentage points of accuracy. A run whose final training error in percent is above ``fail_above`` counts as
-    untrained.
+    untrained. ``rule`` is how verdicts are reached: 'sequential' seals ``max_seeds`` (default: the seeds planned) and
+    ``looks`` (how many seeds each look uses; default: 40, 70 and 100 % of them) before the first look; 'paired-t' tests
+    all stored seeds as if nobody had looked before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,6 +131,9 @@ class CompareSpec(BaseModel):
     baseline: str | None = None
     margin: Annotated[float, Field(strict=True, gt=0, le=100)] = 0.2
     fail_above: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    rule: Literal["sequential", "paired-t"] = "sequential"
+    max_seeds: Annotated[int, Field(strict=True, ge=1, le=MAX_SEEDS)] | None = None
+    looks: tuple[Annotated[int, Field(strict=True, ge=3, le=MAX_SEEDS)], ...] | None = None
 
 
 class Config(BaseModel):
