@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_shortcuts.experiments.verdict_seal import VerdictSeal
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.words import counted
 
@@ -26,7 +27,8 @@ class RunRecord:
 
     ``test_accuracy`` and ``train_error`` are percent at the last epoch, ``correct`` says image by image whether the
     prediction was right (bool, (n_test,)), ``history`` is one mapping an epoch; ``data_vouched`` names the published
-    hash that the data's files were checked against, empty where there was none. ``built_of`` is what the run's id
+    hash that the data's files were checked against, empty where there was none. ``predictions`` is the SHA-256 of the
+    stored predictions: equal ones mean equal answers. ``built_of`` is what the run's id
     hashes of network and strategy: the same names may stand for something else in another experiment.
     """
 
@@ -34,6 +36,7 @@ class RunRecord:
     shortcut: str
     seed: int
     status: str = DONE
+    recipe: str = "default"
     test_accuracy: float | None = None
     train_error: float | None = None
     correct: NDArray[np.bool_] | None = None
@@ -43,6 +46,7 @@ class RunRecord:
     elapsed_seconds: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     data_vouched: str = ""
+    predictions: str | None = None
     built_of: Any = None
 
     @property
@@ -119,7 +123,10 @@ class Regime:
 
 @dataclass(frozen=True, eq=False)
 class ExperimentRecord:
-    """One experiment as stored: what was planned, what is there, what is missing, and what it costs."""
+    """One experiment as stored: what was planned, what is there, what is missing, and what it costs.
+
+    ``seals`` are the families of comparisons that were sealed before the first look; none: the older rule.
+    """
 
     name: str
     regime: Regime
@@ -135,6 +142,7 @@ class ExperimentRecord:
     command: str = ""
     config_text: str = ""
     cost_sentences: Sequence[str] = ()
+    seals: Sequence[VerdictSeal] = ()
 
 
 def pretty_network(name: str) -> str:

@@ -113,7 +113,7 @@ def _difference(axis: Axes, place: int, comparison: Comparison, style: dict[str,
     test, detectable = comparison.test, comparison.detectable
     if detectable:
         axis.barh(place, 2 * detectable, left=-detectable, height=0.72, color=FAINT, alpha=0.18, linewidth=0)
-    fill = "full" if comparison.verdict in (BETTER, WORSE) else "none"
+    fill = "full" if comparison.verdict.startswith((BETTER, WORSE)) else "none"
     axis.errorbar(
         test.mean, place, xerr=[[test.mean - test.low], [test.high - test.mean]], markersize=8, capsize=4,
         linewidth=1.6, fillstyle=fill, markeredgewidth=1.4, **style,

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from resnet_shortcuts.analysis import sequential
 from resnet_shortcuts.analysis.sequential import Decisions, LookData
-from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.experiments.verdict_seal import Cell, VerdictSeal
 
 BETTER, WORSE, EQUIVALENT, INCONCLUSIVE = "better", "worse", "equivalent", "inconclusive"
@@ -30,36 +29,18 @@ INTERIM, TOO_FEW = "interim, no verdict", "too few seeds"
 class Outcome:
     """How one run ended: 'finished', 'diverged', or 'lost' with its machine (crash, out of memory), which is no result.
 
-    Accuracy and training error in percent after the last epoch; ``predictions`` are any per-image labels whose equality
-    means that two networks answered alike, shape (images,).
+    Accuracy and training error in percent after the last epoch; ``predictions`` is a digest of the predicted labels:
+    equal ones mean that two networks answered alike on every test image.
     """
 
     ended: Literal["finished", "diverged", "lost"] = "finished"
     accuracy: float | None = None
     train_error: float | None = None
-    predictions: NDArray[np.generic] | None = None
+    predictions: str | None = None
     reason: str = ""
 
 
 Results = Mapping[Cell, Mapping[int, Outcome]]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What was learnt: the number of classes, and of test images."""
-
-    classes: int
-    test_images: int
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of guessing, percent."""
-        return 100 / self.classes
-
-    @property
-    def image_weight(self) -> float:
-        """What one test image counts, percentage points."""
-        return 100 / self.test_images
 
 
 @dataclass(frozen=True)
@@ -80,8 +61,8 @@ class Verdict:
 
     ``final`` verdicts do not change, whatever is trained later. ``look`` counts the looks that the comparison took part
     in, ``interval`` is the simultaneous one of the last of them. ``interim`` is the unadjusted 95 % interval of the
-    seeds at hand where they are no look, and carries no verdict. ``failures`` of ``runs`` runs diverged or collapsed
-    (those of the strategy itself).
+    seeds at hand where they are no look, and carries no verdict. ``failures`` of the
+    strategy's ``runs`` diverged or collapsed, ``collapsed`` of them the latter.
     """
 
     cell: Cell
@@ -91,6 +72,7 @@ class Verdict:
     interval: Interval | None
     interim: Interval | None
     failures: int
+    collapsed: int
     runs: int
 
 
@@ -100,7 +82,7 @@ class Standing:
 
     ``taken`` looks were made of ``len(seal.looks)``; ``next_seeds`` is the size of the next one, None after the last or
     once everything is decided. ``missing`` are the runs that it needs and that have not ended, ``lost`` those that
-    ended without a result, with the reason.
+    ended without a result, with the reason. ``comparisons`` share the error of 5 %.
     """
 
     seal: VerdictSeal
@@ -109,39 +91,31 @@ class Standing:
     next_seeds: int | None
     missing: Sequence[tuple[Cell, int]]
     lost: Sequence[tuple[Cell, int, str]]
+    comparisons: int
 
     def find(self, cell: Cell) -> Verdict | None:
         """The verdict of this strategy on this network under this recipe; None for what is not in the family."""
         return next((verdict for verdict in self.verdicts if verdict.cell == cell), None)
 
 
-def check_margin(margin: float, task: Task) -> None:
-    """Raises UsageError for a margin below the weight of one test image: no accuracy could fall inside it."""
-    if margin < task.image_weight * (1 - 1e-9):
-        raise UsageError(
-            f"a margin of {margin:g} points is less than one of {task.test_images:,} test images counts",
-            "compare.margin", f"give at least {task.image_weight:.3g}",
-        )  # fmt: skip
-
-
-def judge(seal: VerdictSeal, results: Results, task: Task) -> Standing:
+def standing_of(seal: VerdictSeal, results: Results, comparisons: int | None = None) -> Standing:
     """Every verdict of the sealed family from the runs in ``results``; runs of other seeds and cells change nothing.
 
-    Raises UsageError for a margin below the weight of one test image.
+    ``comparisons`` share the error of 5 %: the family, or more where the baseline was chosen among all pairs.
     """
-    check_margin(seal.margin, task)
-    reader = _Reader(seal, results, task)
+    sharing = seal.family if comparisons is None else comparisons
+    reader = _Reader(seal, results)
     cells = tuple(seal.cells())
     if not cells or not seal.looks:
         words = [reader.without_look(cell, TOO_FEW) for cell in cells]
-        return Standing(seal, words, 0, None, (), ())
-    decisions = sequential.decide(seal.looks, seal.margin, seal.family, reader.data)
+        return Standing(seal, words, 0, None, (), (), sharing)
+    decisions = sequential.decide(seal.looks, seal.margin, sharing, reader.data)
     taken = int(decisions.taken[0])
     is_open = [cell for place, cell in enumerate(cells) if not decisions.look[0, place]]
     upcoming = seal.looks[taken] if taken < len(seal.looks) and is_open else None
     verdicts = [reader.verdict(place, decisions, upcoming is None) for place in range(len(cells))]
     missing, lost = _awaited(seal, results, is_open, upcoming or 0)
-    return Standing(seal, verdicts, taken, upcoming, missing, lost)
+    return Standing(seal, verdicts, taken, upcoming, missing, lost, sharing)
 
 
 def _awaited(
@@ -163,8 +137,9 @@ def _awaited(
 class _Reader:
     """Reads runs as the looks of a seal need them."""
 
-    def __init__(self, seal: VerdictSeal, results: Results, task: Task) -> None:
-        self.seal, self.task, self.results = seal, task, results
+    def __init__(self, seal: VerdictSeal, results: Results) -> None:
+        self.seal, self.results = seal, results
+        self.least_sd = seal.image_weight / math.sqrt(6)  # rounding to whole images, of two accuracies
         self.cells = tuple(seal.cells())
         groups = list(dict.fromkeys((cell.network, cell.recipe) for cell in self.cells))
         self.pools = np.array([groups.index((cell.network, cell.recipe)) for cell in self.cells], dtype=np.int64)
@@ -184,7 +159,7 @@ class _Reader:
             for outcome in self.outcomes(baseline, seeds)
             if outcome is not None and outcome.ended == "finished" and outcome.train_error is not None
         ]
-        return (100 - self.task.chance + float(np.median(errors))) / 2 if errors else math.inf
+        return (100 - self.seal.chance + float(np.median(errors))) / 2 if errors else math.inf
 
     def accuracies(self, cell: Cell, seeds: int) -> tuple[list[float], list[bool]]:
         """Accuracy of each run, chance where it failed and NaN where it is missing, and which of them failed."""
@@ -195,7 +170,7 @@ class _Reader:
                 outcome.ended == "diverged" or (outcome.train_error is not None and outcome.train_error > bound)
             )
             finished = math.nan if outcome is None or outcome.accuracy is None else outcome.accuracy
-            values.append(self.task.chance if collapsed else finished)
+            values.append(self.seal.chance if collapsed else finished)
             failed.append(collapsed)
         return values, failed
 
@@ -208,8 +183,8 @@ class _Reader:
             differences.append(np.subtract(ours, theirs))
             own.append(any(ours_failed + theirs_failed) or cell.shortcut in self.seal.own_variance)
             identical.append(not any(ours_failed + theirs_failed) and self._identical(cell, seeds))
-        least = self.task.image_weight / math.sqrt(6)  # rounding to whole images, of two accuracies
-        return LookData(np.array([differences]), np.array([own]), np.array([identical]), self.pools, least)
+        arrays = np.array([differences]), np.array([own]), np.array([identical])
+        return LookData(*arrays, self.pools, self.least_sd)
 
     def _identical(self, cell: Cell, seeds: int) -> bool:
         pairs = zip(self.outcomes(cell, seeds), self.outcomes(self.seal.baseline_of(cell), seeds), strict=True)
@@ -217,8 +192,7 @@ class _Reader:
             ours is not None
             and theirs is not None
             and ours.predictions is not None
-            and theirs.predictions is not None
-            and np.array_equal(ours.predictions, theirs.predictions)
+            and ours.predictions == theirs.predictions
             for ours, theirs in pairs
         )
 
@@ -249,9 +223,10 @@ class _Reader:
         differences = np.subtract(ours, theirs)
         absent = np.flatnonzero(np.isnan(differences))
         prefix = differences[: absent[0]] if len(absent) else differences
-        runs = sum(outcome is not None for outcome in self.outcomes(cell, everything))
-        interim = _descriptive(prefix, self.task) if len(prefix) else None
-        return Verdict(cell, word, False, 0, None, interim, sum(failed), runs)
+        ended = [outcome for outcome in self.outcomes(cell, everything) if outcome is not None]
+        collapsed = sum(failed) - sum(outcome.ended == "diverged" for outcome in ended)
+        interim = _descriptive(prefix, self.least_sd) if len(prefix) else None
+        return Verdict(cell, word, False, 0, None, interim, sum(failed), collapsed, len(ended))
 
 
 def _word(sign: int, within: bool) -> str:
@@ -260,14 +235,14 @@ def _word(sign: int, within: bool) -> str:
     return (BETTER if sign > 0 else WORSE) + (SMALL if within else "")
 
 
-def _descriptive(differences: NDArray[np.float64], task: Task) -> Interval:
+def _descriptive(differences: NDArray[np.float64], least_sd: float) -> Interval:
     """The unadjusted 95 % t interval; NaN for a single difference."""
     from scipy.special import stdtrit
 
     seeds, mean = len(differences), float(differences.mean())
     if seeds < 2:
         return Interval(seeds, mean, math.nan, math.nan, math.nan, 0.0)
-    sd = max(float(differences.std(ddof=1)), task.image_weight / math.sqrt(6))
+    sd = max(float(differences.std(ddof=1)), least_sd)
     half = float(stdtrit(seeds - 1, 1 - sequential.ALPHA / 2)) * sd / math.sqrt(seeds)
     low, high = max(mean - half, -sequential.MOST), min(mean + half, sequential.MOST)
     return Interval(seeds, mean, low, high, sd, seeds - 1.0)

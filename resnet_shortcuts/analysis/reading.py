@@ -13,7 +13,7 @@ from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentR
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError, shaped
-from resnet_shortcuts.experiments.store import CONFIG, HISTORY, read_costs, train_command
+from resnet_shortcuts.experiments.store import CONFIG, HISTORY, PREDICTIONS, read_costs, train_command
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.training.recipe import evaluated_images
 from resnet_shortcuts.words import counted
@@ -64,6 +64,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
         command=train_command(experiment.folder / CONFIG, experiment.results),
         config_text=text,
         cost_sentences=_sentences(reports, regime),
+        seals=plan.verdicts.families if plan.verdicts else (),
     )
 
 
@@ -84,6 +85,7 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         network=planned.network,
         shortcut=planned.shortcut,
         seed=planned.seed,
+        recipe=planned.recipe,
         status=run.status,
         test_accuracy=run.test_accuracy if done else None,
         train_error=run.train_error,
@@ -94,6 +96,7 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         elapsed_seconds=run.elapsed_seconds,
         environment=run.environment,
         data_vouched=run.data_vouched,
+        predictions=run.files[PREDICTIONS].sha256 if PREDICTIONS in run.files else None,
         built_of=(planned.science["network"], planned.science["shortcut"]),
     )
 
@@ -221,14 +224,14 @@ def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[Cost
     request, name, machine = report.request, _machine_name(report), Hardware.recorded(report.environment.model_dump())
     races = {race.network: race for race in report.races}
     steps, evaluated = _work(regime, config)
-    found = []
+    records = []
     for row in report.rows:
         race = races.get(row.network)
         seconds = None
         if steps is not None:
             batch = request.evaluation_batch_size or request.batch_size
             seconds = train_seconds(row, steps=steps, evaluation_images=evaluated, evaluation_batch_size=batch)
-        found.append(
+        records.append(
             CostRecord(
                 network=row.network,
                 shortcut=row.shortcut,
@@ -249,7 +252,7 @@ def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[Cost
                 train_seconds=seconds,
             )
         )
-    return found
+    return records
 
 
 def _work(regime: Regime, config: _Config) -> tuple[int | None, int]:

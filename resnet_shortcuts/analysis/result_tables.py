@@ -9,7 +9,10 @@ from typing import Any
 
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
+from resnet_shortcuts.analysis.procedure import INTERIM, TOO_FEW
 from resnet_shortcuts.analysis.published import Published
+from resnet_shortcuts.analysis.sealed_verdicts import rule as sealed_rule
+from resnet_shortcuts.analysis.sealed_verdicts import waiting
 from resnet_shortcuts.analysis.statistics import Paired, mean_and_sd
 from resnet_shortcuts.analysis.summary import accuracies
 from resnet_shortcuts.analysis.verdicts import WANTED, Comparison, Verdicts, rule
@@ -44,12 +47,21 @@ VERDICT_COLUMNS = (
     Column("fisher_p_holm", "failures, p, Holm", "p"),
     Column("footnotes", "footnotes"),
 )
+LOOK_COLUMNS = (
+    Column("look_difference", "difference, points", "points"),
+    Column("look_interval", "simultaneous interval, points", "interval"),
+    Column("look_seeds", "seeds, of look", "count"),
+    Column("final", "final"),
+)
+SEALED_ANSWER = ("shortcut", "verdict", "look_difference", "look_interval", "look_seeds", "accuracy_mean")
+BETWEEN_LOOKS = ("shortcut", "verdict", "difference", "interval", "seeds", "accuracy_mean")
 ANSWER = ("shortcut", "verdict", "difference", "interval", "p_holm", "seeds", "accuracy_mean", "letters")
 DETAIL = (
     "shortcut", "p_equal_holm", "interval_90", "sign_flip", "correlation", "images_interval", "detectable",
     "detectable_range", "seeds_for_0_1", "seeds_for_0_2", "seeds_for_0_5", "fisher_p_holm",
 )  # fmt: skip
-DATA = tuple(column.key for column in VERDICT_COLUMNS if column.key != "sign_flip")
+DATA = tuple(column.key for column in (*VERDICT_COLUMNS, *LOOK_COLUMNS) if column.key != "sign_flip")
+"""Those of a look are there only where verdicts were sealed."""
 
 
 def verdict_rows(verdicts: Verdicts, network: str | None = None) -> list[dict[str, Any]]:
@@ -96,6 +108,22 @@ def _comparison_fields(comparison: Comparison) -> dict[str, Any]:
         **{f"seeds_for_{want:g}".replace(".", "_"): comparison.needed.get(want) for want in WANTED},
         "fisher_p_holm": comparison.fisher_holm,
         "footnotes": list(comparison.footnotes),
+        **_look_fields(comparison),
+    }
+
+
+def _look_fields(comparison: Comparison) -> dict[str, Any]:
+    verdict = comparison.sealed
+    if verdict is None:
+        return {}
+    interval = verdict.interval
+    at = None if interval is None else (interval.low, interval.high)
+    mean, seeds = (None, None) if interval is None else (interval.mean, interval.seeds)
+    return {
+        "look_difference": mean,
+        "look_interval": at,
+        "look_seeds": seeds,
+        "final": "yes" if verdict.final else "no",
     }
 
 
@@ -118,8 +146,12 @@ def _flip_words(comparison: Comparison) -> str:
 
 def verdict_table(verdicts: Verdicts) -> Table:
     """Every field of every verdict, for CSV and JSON (kind 'verdicts')."""
-    table = Table("verdicts", VERDICT_COLUMNS, verdict_rows(verdicts), _title(verdicts, None), [_rule(verdicts)])
-    return table.only(DATA)
+    table = Table("verdicts", _columns(verdicts), verdict_rows(verdicts), _title(verdicts, None), [_rule(verdicts)])
+    return table.only([key for key in DATA if verdicts.sealed or key not in {column.key for column in LOOK_COLUMNS}])
+
+
+def _columns(verdicts: Verdicts) -> tuple[Column, ...]:
+    return (*VERDICT_COLUMNS, *LOOK_COLUMNS) if verdicts.sealed else VERDICT_COLUMNS
 
 
 def joined_table(verdicts: Verdicts, compared: Table) -> Table:
@@ -151,28 +183,46 @@ def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
     means = "Accuracy: last epoch, mean over finished runs"
     untrained = sum(row["untrained"] for row in rows)
     means += f", the {untrained} untrained included." if untrained else "."
-    explanation = [_rule(verdicts), letters, means] if explain else []
-    table = Table("verdicts", VERDICT_COLUMNS, rows, _title(verdicts, network), [*explanation, *notes])
-    return table.only(ANSWER)
+    waits = waiting(verdicts.sealed, verdicts.record) if verdicts.sealed else [letters]
+    explanation = [_rule(verdicts), *waits, means] if explain else []
+    table = Table("verdicts", _columns(verdicts), rows, _title(verdicts, network), [*explanation, *notes])
+    if verdicts.sealed is None:
+        return table.only(ANSWER)
+    between = any(row["verdict"].startswith((INTERIM, TOO_FEW)) for row in verdict_rows(verdicts, network))
+    return table.only(tuple(dict.fromkeys((*SEALED_ANSWER[:-1], *BETWEEN_LOOKS))) if between else SEALED_ANSWER)
 
 
 def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
     """What stands beside the verdicts on one network: other tests, intervals for new images, what could be seen."""
     rows = [row for row in verdict_rows(verdicts, network) if not row["verdict"].startswith("baseline")]
-    keys = [key for key in DETAIL if any(row.get(key) is not None for row in rows)]
+    unsealed = ("p_equal_holm", "interval_90") if verdicts.sealed else ()
+    keys = [key for key in DETAIL if key not in unsealed and any(row.get(key) is not None for row in rows)]
     title = f"Beside the verdicts: {_title(verdicts, network)}"
-    notes = [
+    table = Table("verdicts", VERDICT_COLUMNS, rows, title, _detail_notes(verdicts) if explain else [])
+    return table.only(keys)
+
+
+def _detail_notes(verdicts: Verdicts) -> list[str]:
+    beside = (
+        "Sign-flip p: exact to 14 seeds, then (~) 100,000 seeded flips; 'floor' where so few seeds cannot give a p "
+        "under the threshold. New images: two-way crossed random effects (seed x image), unadjusted, 95 %; it does not "
+        "change the verdict."
+    )
+    if verdicts.sealed:
+        plans = (
+            "Detectable: the difference that all sealed seeds show with 80 % power; seeds for: what a difference of "
+            "0.1, 0.2, 0.5 points takes. Both use the upper 80 % bound of the sd. Nothing in this table is a verdict."
+        )
+        return [beside, plans]
+    return [
         "90 % interval: what 'equal within the margin' rests on, paired t. It lies inside "
         f"±{counted(verdicts.margin, 'point')} where both one-sided tests pass at 5 % before Holm; the verdict asks it "
         "after Holm (p equal).",
-        "Sign-flip p: exact to 14 seeds, then (~) 100,000 seeded flips; 'floor' where so few seeds cannot give a p "
-        "under the threshold. New images: two-way crossed random effects (seed x image), unadjusted, 95 %; it does not "
-        "change the verdict.",
+        beside,
         "Detectable: the difference that this many seeds show with 80 % power at Holm's first step, from the observed "
         "sd of the paired differences; its range is what that sd's own 95 % interval implies. Seeds for: what a "
         "difference of 0.1, 0.2, 0.5 points takes.",
     ]
-    return Table("verdicts", VERDICT_COLUMNS, rows, title, notes if explain else []).only(keys)
 
 
 def network_table(verdicts: Verdicts) -> Table:
@@ -254,6 +304,8 @@ def _title(verdicts: Verdicts, network: str | None) -> str:
 
 
 def _rule(verdicts: Verdicts) -> str:
+    if verdicts.sealed is not None:
+        return sealed_rule(verdicts.sealed)
     return rule(verdicts.baseline, verdicts.margin, verdicts.family)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from resnet_shortcuts import tables
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
+from resnet_shortcuts.analysis.procedure import TOO_FEW
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
-    DATA,
     answer_table,
     claims_table,
     detail_table,
@@ -19,16 +19,21 @@ from resnet_shortcuts.analysis.result_tables import (
     published_table,
     verdict_table,
 )
+from resnet_shortcuts.analysis.sealed_verdicts import waiting
 from resnet_shortcuts.analysis.summary import compare_table, terminal_view
-from resnet_shortcuts.analysis.verdicts import BETTER, EQUAL, NOT_SETTLED, TOO_FEW, WORSE, Verdicts
+from resnet_shortcuts.analysis.verdicts import BETTER, EQUAL, NOT_SETTLED, WORSE, Verdicts
 from resnet_shortcuts.tables import Table
 from resnet_shortcuts.tables.escaping import escape_markdown
 from resnet_shortcuts.tables.terminal_format import fill, to_ascii
 
 
 def answer(verdicts: Verdicts) -> list[str]:
-    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing."""
-    return [_sentence(verdicts, network) for network in in_order(key[0] for key in verdicts.failures)]
+    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing.
+
+    Where a look is to come, a sentence says what it waits for.
+    """
+    sentences = [_sentence(verdicts, network) for network in in_order(key[0] for key in verdicts.failures)]
+    return [*sentences, *(waiting(verdicts.sealed, verdicts.record) if verdicts.sealed else ())]
 
 
 def _sentence(verdicts: Verdicts, network: str) -> str:
@@ -115,7 +120,7 @@ def _data(verdicts: Verdicts, table: Table, claims: Sequence[Claim], publication
         "baseline": verdicts.baseline,
         "margin": verdicts.margin,
         "rule": judged.notes[0],
-        "verdicts": [{key: row.get(key) for key in DATA} for row in judged.rows],
+        "verdicts": [{column.key: row.get(column.key) for column in judged.columns} for row in judged.rows],
         "answer": answer(verdicts),
         "notes": list(table.notes),
     }

@@ -13,6 +13,8 @@ import numpy as np
 from resnet_shortcuts.analysis import statistics
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, RunRecord, in_order
 from resnet_shortcuts.analysis.letters import letters
+from resnet_shortcuts.analysis.procedure import INTERIM, TOO_FEW, Verdict
+from resnet_shortcuts.analysis.sealed_verdicts import Sealed, footnotes, sealed_verdicts
 from resnet_shortcuts.analysis.statistics import ALPHA, Paired
 from resnet_shortcuts.analysis.summary import accuracies, cells_of
 from resnet_shortcuts.errors import UsageError
@@ -21,10 +23,11 @@ from resnet_shortcuts.suggestions import did_you_mean
 from resnet_shortcuts.words import counted
 
 BETTER, WORSE, EQUAL = "better", "worse", "equal within the margin"
-NOT_SETTLED, TOO_FEW = "not settled", "too few seeds"
+NOT_SETTLED = "not settled"
 WANTED = (0.1, 0.2, 0.5)
 LEAST_SEEDS = 3
 _DEFAULT_BASELINE = "stride-pad"
+_NOT_ON_NEW_IMAGES = "holds on this test set; over new test images the interval includes 0"
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Comparison:
     ``flip_blind`` says that the sign-flip test cannot get below the threshold with so few seeds. ``images`` is the
     interval for new seeds and new test images. ``detectable`` is at 80 % power and Holm's first step, its range from
     the sd's own 95 % interval; ``needed`` gives the seeds for differences of 0.1, 0.2 and 0.5 points.
-    ``baseline_failed`` says that there are too few common seeds because runs of the baseline failed.
+    ``baseline_failed`` says that there are too few common seeds because runs of the baseline failed. ``sealed`` is
+    where the verdict comes from if it was sealed; the p values beside it then carry none.
     """
 
     network: str
@@ -75,6 +79,7 @@ class Comparison:
     fisher_holm: float | None
     footnotes: Sequence[str] = ()
     baseline_failed: bool = False
+    sealed: Verdict | None = None
 
     def words(self) -> str:
         """The verdict as printed: failures come first."""
@@ -91,6 +96,7 @@ class Verdicts:
     comparisons: Sequence[Comparison]
     letters: Mapping[tuple[str, str], str] = field(default_factory=dict)
     failures: Mapping[tuple[str, str], Failures] = field(default_factory=dict)
+    sealed: Sealed | None = None
 
     @cached_property
     def cells(self) -> Mapping[tuple[str, str], Sequence[RunRecord]]:
@@ -114,7 +120,8 @@ def rule(baseline: str, margin: float, family: int) -> str:
         f"Rule: paired t test over common seeds against {baseline}, two-sided 5 %, Holm over {over}; "
         f"equal within the margin: two one-sided tests against ±{counted(margin, 'point')}, 5 %, Holm over the same; "
         f"under {LEAST_SEEDS} common seeds: too few seeds. Intervals are of one comparison each, not adjusted for the "
-        "others: one that excludes 0 is no verdict, the p after Holm is."
+        "others: one that excludes 0 is no verdict, the p after Holm is. This is compare.rule: paired-t; its 5 % hold "
+        "for one look."
     )
 
 
@@ -126,7 +133,7 @@ def resolve_baseline(record: ExperimentRecord, wanted: str | None) -> str:
     names = in_order([run.shortcut for run in record.runs] + [shortcut for _, shortcut, _ in record.missing])
     if not names:
         raise UsageError("no runs to compare", record.name, record.command or "train first: rsc train --config ...")
-    asked = wanted or record.baseline
+    asked = wanted or (record.seals[0].baseline if record.seals else record.baseline)
     if asked is None:
         return _DEFAULT_BASELINE if _DEFAULT_BASELINE in names else names[0]
     found = label_meant(asked, names)
@@ -144,7 +151,8 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
     Raises UsageError for a baseline that is not there or a margin that is not above 0.
     """
     base = resolve_baseline(record, baseline)
-    width = record.margin if margin is None else margin
+    agreed = record.seals[0].margin if record.seals else record.margin
+    width = agreed if margin is None else margin
     if not (width > 0 and math.isfinite(width)):
         raise UsageError(f"a margin of {width:g} points", "--margin", "give a number above 0, such as 0.2")
     cells = cells_of(record)
@@ -168,7 +176,32 @@ def judge(record: ExperimentRecord, baseline: str | None = None, margin: float |
     comparisons = [
         _explained(one, finished[one.network, one.shortcut], cells.get((one.network, base), ())) for one in comparisons
     ]
-    return Verdicts(record, base, width, comparisons, _letters(finished), failures)
+    if not record.seals:
+        return Verdicts(record, base, width, comparisons, _letters(finished), failures)
+    sealed = sealed_verdicts(record, base, width)
+    comparisons = [_sealed(one, sealed) for one in comparisons]
+    return Verdicts(record, base, width, comparisons, _letters(finished), failures, sealed)
+
+
+def _sealed(one: Comparison, sealed: Sealed) -> Comparison:
+    """The comparison with the verdict of the sealed family."""
+    verdict = sealed.find(one.network, one.shortcut)
+    if verdict is None:
+        return dataclasses.replace(one, verdict=INTERIM, detectable=None, needed=dict.fromkeys(WANTED))
+    detect, needed = sealed.planned(verdict, WANTED)
+    failures = dataclasses.replace(one.failures, untrained=verdict.collapsed)
+    notes = [*footnotes(verdict, sealed), *_image_notes(verdict, one.images)]
+    return dataclasses.replace(
+        one, verdict=verdict.word, sealed=verdict, detectable=detect, detectable_range=None, needed=needed,
+        footnotes=notes, baseline_failed=False, failures=failures,
+    )  # fmt: skip
+
+
+def _image_notes(verdict: Verdict, images: statistics.Crossed | None) -> list[str]:
+    if images is None or verdict.interval is None:
+        return []
+    decided = verdict.interval.low > 0 or verdict.interval.high < 0
+    return [_NOT_ON_NEW_IMAGES] if decided and images.low <= 0 <= images.high else []
 
 
 def finished_by_seed(runs: Sequence[RunRecord]) -> dict[int, RunRecord]:
@@ -287,7 +320,7 @@ def _footnotes(
     if images is not None and test.n >= LEAST_SEEDS:
         excludes = images.low > 0 or images.high < 0
         if settled and not excludes:
-            notes.append("holds on this test set; over new test images the interval includes 0")
+            notes.append(_NOT_ON_NEW_IMAGES)
         if not settled and excludes and test.low <= 0 <= test.high and not test.constant:
             notes.append("the interval for new test images excludes 0, the one for this test set does not")
     return notes

@@ -1,5 +1,6 @@
 """``rsc train``: trains what a config asks for and is not there yet, measures costs, and ends with the table."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,6 +55,7 @@ def train(
     from resnet_shortcuts.data.dataset import remarks
     from resnet_shortcuts.experiments.plan_guard import training
     from resnet_shortcuts.experiments.runner import run_plan
+    from resnet_shortcuts.experiments.sealing import keep_seal
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study, rerunnable
 
@@ -63,6 +65,10 @@ def train(
         say(f"warning: {study.warning}")
     at_once = jobs_of(study, jobs)
     stored = Experiment(results, loaded.name)
+    plan, kept = keep_seal(study.plan, stored)
+    study = dataclasses.replace(study, plan=plan)
+    if kept:
+        say(kept)
     to_do = [run for run in study.plan.runs if not stored.intact(run.run_id)]
     if to_do:
         with document.locating_errors():

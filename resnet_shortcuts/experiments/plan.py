@@ -22,6 +22,7 @@ from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, SettingError
 from resnet_shortcuts.experiments import sealed_files
 from resnet_shortcuts.experiments.run_record import DEFAULT_RECIPE, RunId, Sha256, Stored
+from resnet_shortcuts.experiments.verdict_seal import VerdictSeal
 from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.shortcuts.catalogue import Strategy
 from resnet_shortcuts.training.recipe import schedule_problem, total_steps
@@ -98,6 +99,12 @@ class CustomSource(Stored):
     text: str
 
 
+class SealedVerdicts(Stored):
+    """The families of comparisons, in the order in which they were sealed; each has an error of 5 % of its own."""
+
+    families: Annotated[tuple[VerdictSeal, ...], Field(min_length=1), Strict(False)]
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
     """One run: `network`, `shortcut` and `recipe` are the labels that tables show."""
@@ -122,7 +129,7 @@ class Plan(Stored):
 
     ``shared`` is what the science of all runs has in common, ``rows`` has id, network, shortcut, recipe and seed of
     each run. ``config_sha256`` seals the config stored beside the plan; ``sources`` are custom strategies by label,
-    ``verdicts`` the settings of the comparison that are fixed in advance.
+    ``verdicts`` the settings of the comparison that are fixed in advance (None: the older rule).
     """
 
     format: int = FORMAT
@@ -136,7 +143,7 @@ class Plan(Stored):
     ]
     config_sha256: Sha256 | None = None
     sources: dict[str, CustomSource] | None = None
-    verdicts: dict[str, Any] | None = None
+    verdicts: SealedVerdicts | None = None
 
     @property
     def precision(self) -> str:
@@ -147,10 +154,6 @@ class Plan(Stored):
     def runs(self) -> tuple[PlannedRun, ...]:
         """The runs in their order."""
         return tuple(PlannedRun(*row, plan=self) for row in self.rows)
-
-    def find(self, run_id: str) -> PlannedRun | None:
-        """The run of this id, or None."""
-        return next((run for run in self.runs if run.run_id == run_id), None)
 
     def to_json(self) -> str:
         """JSON for ``plan.json``; the same plan is always the same text."""
@@ -202,7 +205,7 @@ def _as_format_3(document: Mapping[str, Any], where: Path | str) -> dict[str, An
             rows.append([run["run_id"], *labels.values(), run["seed"]])
         networks, shortcuts, recipes = levels.values()
         axes = {"networks": networks, "shortcuts": shortcuts, "recipes": recipes}
-        return {"format": document["format"], "name": document["name"], "shared": shared, **axes, "runs": rows}
+        return {"name": document["name"], "shared": shared, **axes, "runs": rows}
     except (KeyError, TypeError, AttributeError) as error:
         raise _damaged("something is missing", where) from error
 

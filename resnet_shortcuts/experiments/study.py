@@ -17,8 +17,9 @@ from resnet_shortcuts.data.prepare import describe, prepare
 from resnet_shortcuts.data.source_contract import base_folder
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, SettingError, UsageError
 from resnet_shortcuts.experiments import processes, sealed_files
-from resnet_shortcuts.experiments.plan import Plan, make_plan
+from resnet_shortcuts.experiments.plan import Plan, SealedVerdicts, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
+from resnet_shortcuts.experiments.sealing import seal_of
 from resnet_shortcuts.experiments.store import Experiment, read_costs
 from resnet_shortcuts.paths import cache_folder
 from resnet_shortcuts.shortcuts.catalogue import label_meant
@@ -93,13 +94,17 @@ def open_study(config: Config, data_root: Path | None, progress: Progress | None
         check=lambda train_images: check_batch_size(config, train_images),
     )
     dataset = load(folder, config.data)
+    plan = make_plan(config, dataset.identity, precision)
+    seal = seal_of(config, baseline_of(config), len(dataset.classes), len(dataset.test))
+    if seal is not None:
+        plan = plan.model_copy(update={"verdicts": SealedVerdicts(families=(seal,))})
     return Study(
         config=config,
         device=device,
         precision=precision,
         folder=folder,
         manifest=describe(folder),
-        plan=make_plan(config, dataset.identity, precision),
+        plan=plan,
         train_images=len(dataset.train),
         test_images=len(dataset.test),
         validation_images=0 if dataset.validation is None else len(dataset.validation),

@@ -48,9 +48,10 @@ class VerdictSeal(BaseModel):
     ``margin`` is in percentage points. The family is every strategy on every network under every recipe; the baseline
     is none of the strategies. ``own_variance`` names strategies whose variance is not pooled with that of the others.
     A run whose final training error in percent is above ``fail_above`` counts as collapsed; None: above half-way
-    between chance and the median of the baseline.
+    between chance and the median of the baseline. ``classes`` and ``test_images`` describe what is learnt.
 
-    Raises ValidationError for settings that contradict each other.
+    Raises ValidationError for settings that contradict each other, among them a margin below the weight of one test
+    image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +66,8 @@ class VerdictSeal(BaseModel):
     strategies: tuple[str, ...]
     own_variance: tuple[str, ...] = ()
     fail_above: Annotated[float, Field(gt=0, le=100)] | None = None
+    classes: Annotated[int, Field(ge=2)]
+    test_images: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -77,7 +80,22 @@ class VerdictSeal(BaseModel):
         possible = len(self.seeds) >= LEAST_SEEDS
         if (self.looks[-1] if self.looks else None) != (len(self.seeds) if possible else None):
             raise ValueError("the last look must use all seeds")
+        if self.margin < self.image_weight * (1 - 1e-9):
+            raise ValueError(
+                f"a margin of {self.margin:g} points is less than one of {self.test_images:,} test images counts: "
+                f"at least {self.image_weight:.3g}"
+            )
         return self
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing, percent."""
+        return 100 / self.classes
+
+    @property
+    def image_weight(self) -> float:
+        """What one test image counts, percentage points."""
+        return 100 / self.test_images
 
     @property
     def max_seeds(self) -> int:

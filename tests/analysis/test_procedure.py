@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scipy import stats
 
-from resnet_shortcuts.analysis.procedure import Outcome, Results, Standing, Task, judge
-from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.analysis.procedure import Outcome, Results, Standing, standing_of
 from resnet_shortcuts.experiments.verdict_seal import Cell, VerdictSeal, look_sizes
 
 NET = "net"
-TASK = Task(classes=10, test_images=10_000)
 
 
 def sealed(strategies: Sequence[str], seeds: int = 10, **changes: Any) -> VerdictSeal:
     values: dict[str, Any] = {
         "seeds": tuple(range(seeds)), "looks": look_sizes(seeds), "margin": 0.5, "baseline": "A", "networks": (NET,),
-        "strategies": tuple(strategies), **changes,
+        "strategies": tuple(strategies), "classes": 10, "test_images": 10_000, **changes,
     }  # fmt: skip
     return VerdictSeal.model_validate(values)
 
@@ -49,7 +48,7 @@ def word(standing: Standing, name: str) -> str:
 
 def test_words_are_read_off_the_interval() -> None:
     effects = {"A": 0.0, "up": 3.0, "down": -3.0, "same": 0.0, "slightly up": 0.3, "slightly down": -0.3}
-    standing = judge(sealed(tuple(effects)[1:]), drawn(np.random.default_rng(1), effects, 10, 0.02), TASK)
+    standing = standing_of(sealed(tuple(effects)[1:]), drawn(np.random.default_rng(1), effects, 10, 0.02))
     words = {name: word(standing, name) for name in tuple(effects)[1:]}
     assert words == {
         "up": "better", "down": "worse", "same": "equivalent", "slightly up": "better, by less than the margin",
@@ -77,7 +76,7 @@ def test_every_figure_of_a_golden_experiment_follows_from_scipy_alone() -> None:
         results |= runs({name: values.tolist() for name, values in table.items()}, network)
     results[cell("s4", "one")][5] = Outcome("diverged")
     seal = sealed(names, own_variance=("plain",), networks=("one", "two"), margin=1.0)
-    standing = judge(seal, results, TASK)
+    standing = standing_of(seal, results)
 
     cumulative = [0.0] + [2 * stats.norm.sf(1.959963984540054 / share**0.5) for share in (0.4, 0.7, 1.0)]
     decided: dict[tuple[str, str], tuple[str, int, float, float]] = {}
@@ -130,23 +129,23 @@ def test_whatever_is_trained_in_whatever_order_a_final_verdict_stays(seed: int, 
         partial.setdefault(where, {})[at] = everything[where][at]
         if step % 4:
             continue
-        standing = judge(seal, partial, TASK)
+        standing = standing_of(seal, partial)
         now = {verdict.cell: (verdict.word, verdict.look) for verdict in standing.verdicts if verdict.final}
         assert final.items() <= now.items()
         final = now
-    assert final == {verdict.cell: (verdict.word, verdict.look) for verdict in judge(seal, everything, TASK).verdicts}
+    assert final == {verdict.cell: (verdict.word, verdict.look) for verdict in standing_of(seal, everything).verdicts}
 
 
 def test_seeds_beyond_the_sealed_maximum_change_nothing() -> None:
     effects = {"A": 0.0, "B": 0.1}
     everything = drawn(np.random.default_rng(3), effects, 40)
     first = {where: {at: by_seed[at] for at in range(10)} for where, by_seed in everything.items()}
-    assert judge(sealed(["B"]), everything, TASK) == judge(sealed(["B"]), first, TASK)
+    assert standing_of(sealed(["B"]), everything) == standing_of(sealed(["B"]), first)
 
 
 def test_before_the_first_look_there_is_a_mean_and_no_verdict() -> None:
     results = runs({"A": [90, 91, 90.5], "B": [95, 96.5, 95.2]})
-    standing = judge(sealed(["B"]), results, TASK)
+    standing = standing_of(sealed(["B"]), results)
     (verdict,) = standing.verdicts
     assert (verdict.word, verdict.final, verdict.interval) == ("interim, no verdict", False, None)
     assert verdict.interim is not None
@@ -161,8 +160,8 @@ def test_between_looks_the_last_look_counts_and_the_next_is_named() -> None:
     everything = drawn(stream, {"A": 0.0, "B": 0.2}, 10, 0.3)
     at_look = {where: {at: by_seed[at] for at in range(4)} for where, by_seed in everything.items()}
     between = {where: {at: by_seed[at] for at in range(6)} for where, by_seed in everything.items()}
-    assert (word(judge(sealed(["B"]), at_look, TASK), "B")) == "inconclusive"
-    standing = judge(sealed(["B"]), between, TASK)
+    assert (word(standing_of(sealed(["B"]), at_look), "B")) == "inconclusive"
+    standing = standing_of(sealed(["B"]), between)
     (verdict,) = standing.verdicts
     assert (verdict.word, verdict.look, verdict.final) == ("interim, no verdict", 1, False)
     assert verdict.interval is not None
@@ -175,7 +174,7 @@ def test_between_looks_the_last_look_counts_and_the_next_is_named() -> None:
 def test_of_unequal_seed_lists_the_common_prefix_counts() -> None:
     results = runs({"A": [90.0] * 5, "B": [91, 90, 92, 91, 93, 94, 95], "C": [90.0, 91.0]})
     del results[cell("B")][3]
-    standing = judge(sealed(["B", "C"]), results, TASK)
+    standing = standing_of(sealed(["B", "C"]), results)
     seen = {verdict.cell.shortcut: verdict.interim and verdict.interim.seeds for verdict in standing.verdicts}
     assert seen == {"B": 3, "C": 2}
     assert standing.missing == [(cell("C"), 2), (cell("B"), 3), (cell("C"), 3)]
@@ -184,7 +183,7 @@ def test_of_unequal_seed_lists_the_common_prefix_counts() -> None:
 def test_a_look_needs_only_the_baseline_and_open_strategies() -> None:
     everything = drawn(np.random.default_rng(5), {"A": 0.0, "far": 8.0, "near": 0.3}, 10, 0.3)
     dropped = {**everything, cell("far"): {at: everything[cell("far")][at] for at in range(4)}}
-    with_all, without = judge(sealed(["far", "near"]), everything, TASK), judge(sealed(["far", "near"]), dropped, TASK)
+    with_all, without = standing_of(sealed(["far", "near"]), everything), standing_of(sealed(["far", "near"]), dropped)
     assert without.taken == 3
     assert [verdict.interval for verdict in with_all.verdicts] == [verdict.interval for verdict in without.verdicts]
 
@@ -193,7 +192,7 @@ def test_a_look_needs_only_the_baseline_and_open_strategies() -> None:
 def test_divergence_and_collapse_are_the_same_outcome(ended: Outcome) -> None:
     results = drawn(np.random.default_rng(6), {"A": 0.0, "B": 1.0}, 10)
     results[cell("B")] |= dict.fromkeys(range(4, 7), ended)
-    standing = judge(sealed(["B"], looks=(10,)), results, TASK)
+    standing = standing_of(sealed(["B"], looks=(10,)), results)
     (verdict,) = standing.verdicts
     reference = [outcome.accuracy for outcome in results[cell("A")].values()]
     ours = [10.0 if seed in range(4, 7) else outcome.accuracy for seed, outcome in results[cell("B")].items()]
@@ -208,39 +207,36 @@ def test_a_run_collapsed_if_it_ends_worse_than_half_way_from_chance_to_the_basel
     for error, failures in ((45.4, 0), (45.6, 3)):  # half-way between 90 and 1 is 45.5
         results = runs(accuracies)
         results[cell("B")] = {seed: Outcome(accuracy=80.0 + seed, train_error=error) for seed in range(3)}
-        assert judge(sealed(["B"], 3), results, TASK).verdicts[0].failures == failures
-        sealed_bound = judge(sealed(["B"], 3, fail_above=50.0), results, TASK)
+        assert standing_of(sealed(["B"], 3), results).verdicts[0].failures == failures
+        sealed_bound = standing_of(sealed(["B"], 3, fail_above=50.0), results)
         assert sealed_bound.verdicts[0].failures == 0
 
 
 def test_a_lost_run_is_missing_and_the_look_waits_and_names_it() -> None:
     results: Results = drawn(np.random.default_rng(7), {"A": 0.0, "B": 5.0}, 4)
-    assert word(judge(sealed(["B"]), results, TASK), "B") == "better"
+    assert word(standing_of(sealed(["B"]), results), "B") == "better"
     lost = {**results, cell("B"): {**results[cell("B")], 2: Outcome("lost", reason="out of memory")}}
-    standing = judge(sealed(["B"]), lost, TASK)
+    standing = standing_of(sealed(["B"]), lost)
     assert word(standing, "B") == "interim, no verdict"
     assert standing.lost == [(cell("B"), 2, "out of memory")]
     assert (standing.taken, standing.next_seeds, standing.missing) == (0, 4, [])
 
 
 def test_a_margin_below_the_weight_of_one_test_image_is_refused() -> None:
-    results = runs({"A": [90.0] * 3, "B": [90.0] * 3})
-    with pytest.raises(UsageError, match="one of 100 test images"):
-        judge(sealed(["B"], 3, margin=0.5), results, Task(10, 100))
-    judge(sealed(["B"], 3, margin=1.0), results, Task(10, 100))
+    assert sealed(["B"], 3, margin=1.0, test_images=100).margin == 1
+    with pytest.raises(ValidationError, match="one of 100 test images"):
+        sealed(["B"], 3, margin=0.5, test_images=100)
 
 
 def test_equal_accuracies_of_unlike_predictions_are_not_certain() -> None:
-    labels = np.arange(100) % 10
-    results = runs({"A": [90.0] * 3, "B": [90.0] * 3})
-    for name, predictions in (("A", labels), ("B", np.roll(labels, 1))):
-        results[cell(name)] = {seed: Outcome(accuracy=90.0, predictions=predictions) for seed in range(3)}
-    assert word(judge(sealed(["B"], 3, margin=1.0), results, Task(10, 100)), "B") == "inconclusive"
+    seal = sealed(["B"], 3, margin=1.0, test_images=100)
+    results = {cell(name): {at: Outcome(accuracy=90.0, predictions=name) for at in range(3)} for name in "AB"}
+    assert word(standing_of(seal, results), "B") == "inconclusive"
     results[cell("B")] = results[cell("A")]
-    assert word(judge(sealed(["B"], 3, margin=1.0), results, Task(10, 100)), "B") == "equivalent"
+    assert word(standing_of(seal, results), "B") == "equivalent"
 
 
 def test_two_seeds_can_give_no_verdict() -> None:
-    standing = judge(sealed(["B"], 2), runs({"A": [90.0, 90], "B": [99.0, 99]}), TASK)
+    standing = standing_of(sealed(["B"], 2), runs({"A": [90.0, 90], "B": [99.0, 99]}))
     assert word(standing, "B") == "too few seeds"
     assert standing.next_seeds is None

@@ -115,11 +115,11 @@ def test_no_interval_reaches_beyond_what_an_accuracy_can_be() -> None:
 
 @pytest.mark.parametrize("changes", [
     {"looks": (3, 9)}, {"looks": (7, 4, 10)}, {"looks": (2, 10)}, {"looks": ()}, {"strategies": ("A", "B")},
-    {"seeds": (0, 0, 1)}, {"margin": 0.0}, {"margin": float("nan")},
+    {"seeds": (0, 0, 1)}, {"margin": 0.0}, {"margin": 0.009}, {"margin": float("nan")},
 ])  # fmt: skip
 def test_a_seal_that_contradicts_itself_is_refused(changes: dict[str, object]) -> None:
     good = {"seeds": tuple(range(10)), "looks": (4, 7, 10), "margin": 0.2, "baseline": "A", "networks": ("net",),
-            "strategies": ("B", "C")}  # fmt: skip
+            "strategies": ("B", "C"), "classes": 10, "test_images": 10_000}  # fmt: skip
     assert VerdictSeal.model_validate(good).family == 2
     with pytest.raises(ValueError):
         VerdictSeal.model_validate({**good, **changes})
