@@ -88,6 +88,7 @@ def store(scratch: Path, runs: int) -> tuple[str, float]:
     import numpy as np
 
     from resnet_shortcuts.config.experiment_config import load_config
+    from resnet_shortcuts.experiments.run_record import RunRecord
     from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, Experiment, pack_predictions
     from resnet_shortcuts.experiments.study import open_study
     from resnet_shortcuts.shortcuts.catalogue import strategies
@@ -122,7 +123,7 @@ def store(scratch: Path, runs: int) -> tuple[str, float]:
             "elapsed_seconds": 1.0,
         }
         files = {HISTORY: made_up_history(accuracy), PREDICTIONS: pack_predictions(predictions, labels)}
-        experiment.publish(run.run_id, record, files)
+        experiment.publish(RunRecord.model_validate(record), files)
     return config.name, (time.perf_counter() - began) / len(study.plan.runs)
 
 

@@ -63,7 +63,7 @@ def _without_leftover(temporary: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, each lasting. Raises EnvironmentFault."""
+    """Create a folder and its parents durably. Raises EnvironmentFault."""
     with _as_fault(path):
         while not path.is_dir():  # again where another process has removed it as soon as it was made
             for folder in reversed([folder for folder in (path, *path.parents) if not folder.is_dir()]):
@@ -127,7 +127,7 @@ def _give_final_name(staging: Path, target: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a file or folder another name, lastingly, on another disk too. Raises EnvironmentFault."""
+    """Rename a file or folder durably, also to another disk. Raises EnvironmentFault."""
     make_folder(target.parent)
     with _as_fault(target):
         try:
@@ -141,7 +141,10 @@ def move(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all it holds, lastingly; nothing there is fine. Raises EnvironmentFault."""
+    """Delete a file or a folder with its content, durably; a missing one is fine. A link is deleted, not its target.
+
+    Raises EnvironmentFault.
+    """
     with _as_fault(path):
         if path.is_symlink() or path.is_file():
             with contextlib.suppress(FileNotFoundError):
@@ -154,7 +157,7 @@ def remove(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove scratch, as far as that goes: whether it is gone after a power cut does not matter."""
+    """Delete scratch files without syncing and without raising an error."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -168,7 +171,7 @@ def temporary_beside(path: Path) -> Path:
 
 
 def _place() -> str:
-    """Where process ids have a meaning of their own: a container has this host's name and other processes."""
+    """Host and process namespace: containers may share a host's name and have other processes."""
     try:
         namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")  # noqa: PTH115
     except OSError:
@@ -177,7 +180,7 @@ def _place() -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that died have left under temporary names in a folder. Raises EnvironmentFault."""
+    """Delete temporary files of dead processes in a folder; those of live ones stay. Raises EnvironmentFault."""
     with _as_fault(folder):
         names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208
     for name in names:

@@ -107,3 +107,10 @@ class ManyErrors(UsageError):  # noqa: N818 (several of them)
     def lines(self) -> list[str]:
         """One line for each of them."""
         return [line for error in self.errors for line in error.lines]
+
+
+def raise_all(errors: Iterable[RscError]) -> None:
+    """Raises the error, or ManyErrors where there are several; returns where there are none."""
+    errors = list(errors)
+    if errors:
+        raise ManyErrors(errors) if len(errors) > 1 else errors[0]

@@ -1,4 +1,4 @@
-"""The one spelling of JSON that is hashed, and the one hash."""
+"""Canonical JSON and SHA-256."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Kernel locks on files: who works on something holds its lock, and the death of its process frees it.
+"""Kernel locks on files: a process that works on something holds its lock, and its death releases it.
 
 Taking and releasing are filelock's (``flock``). Only asking is done here: filelock can tell whether a lock is held only
 by taking it, which needs permission to write and creates the file. A shared lock for a moment needs neither.
@@ -22,7 +22,7 @@ from resnet_shortcuts.errors import EnvironmentFault
 
 Lock = filelock.BaseFileLock
 _PATIENCE = 0.05
-"""Seconds that taking a lock lasts at most: longer than anybody's asking, which takes microseconds."""
+"""Seconds that `try_lock` retries: `is_held` in another process disturbs it for microseconds only."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _HELD = {errno.EAGAIN, errno.EACCES}
 
@@ -58,6 +58,8 @@ def is_held(path: Path) -> bool:
     except OSError as error:
         if error.errno == errno.ESTALE:
             return is_held(path)
+        if error.errno == errno.ELOOP:  # a link is not a lock that we took
+            return False
         todo = "check the disk and the permissions"
         raise EnvironmentFault(f"cannot read ({error.strerror})", str(path), todo) from error
     try:

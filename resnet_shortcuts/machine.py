@@ -92,8 +92,8 @@ def tcmalloc_path() -> Path | None:
     """The allocator that speeds a step by 14 to 17 % when preloaded (Debian: libtcmalloc-minimal4t64), if here."""
     for name in _TCMALLOC_NAMES:
         for folder in _LIBRARY_FOLDERS:
-            found = [*Path(folder).glob(f"lib{name}.so*"), *Path(folder).glob(f"*-linux-gnu*/lib{name}.so*")]
-            for path in sorted(found, key=str):
+            candidates = [*Path(folder).glob(f"lib{name}.so*"), *Path(folder).glob(f"*-linux-gnu*/lib{name}.so*")]
+            for path in sorted(candidates, key=str):
                 if path.is_file():
                     return path
         listed = re.search(rf"\blib{name}\.so\S*.*=> (\S+)", _output("/sbin/ldconfig", "-p"))
@@ -119,7 +119,7 @@ def resolve_device(requested: str) -> str:
     """``cpu`` or ``cuda[:n]`` for ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
 
     ``auto`` takes a GPU where torch can use one. Raises EnvironmentFault where a GPU is asked for that is not there
-    (there is no silent falling back), and UsageError for any other word.
+    (no silent fallback to the CPU), and UsageError for any other word.
     """
     if requested == "cpu":
         return "cpu"
@@ -131,7 +131,7 @@ def resolve_device(requested: str) -> str:
     if index >= _torch_sees_gpus():
         reason = "torch sees no such GPU" if gpu_driver_present() else "no NVIDIA driver is loaded"
         raise EnvironmentFault(
-            f"device {requested!r} is not there",
+            f"device {requested!r} is not available",
             reason,
             "use --set run.device=cpu (with a config) or --device cpu; see rsc doctor",
         )
@@ -197,7 +197,7 @@ def commit() -> str | None:
     """The git commit of this package's source, with ``+changes`` where the tree differs from it; None without git."""
     folder = str(Path(__file__).resolve().parent)
     if not _output("git", "-C", folder, "ls-files", "machine.py").strip():
-        return None  # installed into somebody else's repository
+        return None  # installed inside another project's repository
     head = _output("git", "-C", folder, "rev-parse", "HEAD").strip()
     changed = _output("git", "-C", folder, "status", "--porcelain", "--", ".").strip()
     return f"{head}+changes" if head and changed else head or None
@@ -252,7 +252,7 @@ class Hardware(BaseModel):
 
 
 def _older(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record of before there was one identity says of the hardware."""
+    """The hardware facts in a record of an older version."""
     if "cpu" not in facts:  # a cost report, whose device is the processor or the GPU that was timed
         return {key: facts.get(key) for key in ("cores", "torch", "allocator")}
     return {

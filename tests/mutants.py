@@ -26,8 +26,8 @@ class Mutant:
 
 
 PACKAGE = "resnet_shortcuts"
-DURABLE, STATE, LOOP = f"{PACKAGE}/durable.py", f"{PACKAGE}/training/state.py", f"{PACKAGE}/training/loop.py"
-CHECKPOINTS, LOCKS = f"{PACKAGE}/experiments/checkpoints.py", f"{PACKAGE}/experiments/locks.py"
+DURABLE, STATE, LOOP = f"{PACKAGE}/durable.py", f"{PACKAGE}/training/training_state.py", f"{PACKAGE}/training/loop.py"
+CHECKPOINTS, LOCKS = f"{PACKAGE}/experiments/checkpoints.py", f"{PACKAGE}/locks.py"
 RESUMED = "tests/training/test_loop.py::test_a_run_resumed_at_any_point_ends_bit_identical[5-fp32]"
 FILE_STATES = "tests/test_durable.py::test_crash_states_of_a_file_commit_are_the_old_or_the_new_content"
 
@@ -58,8 +58,8 @@ MUTANTS = (
     Mutant(
         "the folder is not synced after a rename",
         DURABLE,
-        "            raise\n        _sync_folder(path.parent)\n",
-        "            raise\n",
+        "        os.replace(temporary, path)  # noqa: PTH105\n        _sync_folder(path.parent)\n",
+        "        os.replace(temporary, path)\n",
         FILE_STATES,
     ),
     Mutant(
@@ -72,8 +72,8 @@ MUTANTS = (
     Mutant(
         "the old file is unlinked before the rename",
         DURABLE,
-        "            os.replace(temporary, path)",
-        "            path.exists() and os.unlink(path)\n            os.replace(temporary, path)",
+        "        os.replace(temporary, path)",
+        "        path.exists() and os.unlink(path)\n        os.replace(temporary, path)",
         FILE_STATES,
     ),
     Mutant(
@@ -86,16 +86,17 @@ MUTANTS = (
     Mutant(
         "an unverified checkpoint is loaded",
         CHECKPOINTS,
-        "records.read_listed(path.with_name(name), listed)",
-        "path.with_name(name).read_bytes() if path.with_name(name).exists() else records.read_listed(path, listed)",
+        "sealed_files.read_listed(path.with_name(name), listed.bytes, listed.sha256)",
+        "path.with_name(name).read_bytes() if path.with_name(name).exists() else "
+        "sealed_files.read_listed(path, listed.bytes, listed.sha256)",
         "tests/faults/test_checkpoints.py::test_fault_34_a_flipped_bit_anywhere",
     ),
     Mutant(
         "the manifest is written before the tensors",
         CHECKPOINTS,
         "    durable.write_file(folder / tensors, state[_TENSORS])\n"
-        '    durable.write_file(folder / f"{stem}.json", records.render(manifest))\n',
-        '    durable.write_file(folder / f"{stem}.json", records.render(manifest))\n'
+        '    durable.write_file(folder / f"{stem}.json", sealed_files.render(manifest))\n',
+        '    durable.write_file(folder / f"{stem}.json", sealed_files.render(manifest))\n'
         "    durable.write_file(folder / tensors, state[_TENSORS])\n",
         "tests/faults/test_checkpoints.py::test_crash_states_of_a_checkpoint_are_the_old_or_the_new",
     ),
@@ -109,20 +110,20 @@ MUTANTS = (
     Mutant(
         "a stale claim is honoured",
         LOCKS,
-        "        return bool(struct.unpack(_WHOLE_FILE, answer)[0] != fcntl.F_UNLCK)\n",
-        "        return bool(answer)\n",
+        "        os.close(descriptor)  # frees it as well\n    return False\n",
+        "        os.close(descriptor)\n    return True\n",
         "tests/experiments/test_store.py::test_fault_55_a_lock_dies_with_its_process_and_only_then",
     ),
     Mutant(
-        "a lock on a removed file counts",
-        LOCKS,
-        "    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)\n",
-        "    return True\n",
-        "tests/experiments/test_store.py::test_a_lock_on_a_file_that_is_gone_guards_nothing",
+        "a link in place of a work folder is followed",
+        f"{PACKAGE}/experiments/store.py",
+        "        and not folder.is_symlink()\n",
+        "",
+        "tests/experiments/test_foreign_results.py::test_a_link_in_work_is_never_followed_by_prune_or_train",
     ),
     Mutant(
         "an edited record is believed",
-        f"{PACKAGE}/experiments/records.py",
+        f"{PACKAGE}/experiments/sealed_files.py",
         "    if not (seal_holds(data) or",
         "    if not (seal or",
         "tests/faults/test_checkpoints.py::test_fault_42_an_edited_result_is_named_and_left_out",
@@ -130,8 +131,8 @@ MUTANTS = (
     Mutant(
         "an edited plan is believed",
         f"{PACKAGE}/experiments/plan.py",
-        "if sealed and not records.seal_holds(text.encode()):",
-        "if sealed and records.SEAL not in document:",
+        "not sealed_files.seal_holds(text.encode()):",
+        "seal is None:",
         "tests/experiments/test_plan.py::test_an_edited_plan_is_found[label]",
     ),
     Mutant(

@@ -15,9 +15,11 @@ MODULES = {"pyyaml": "yaml", "scikit-learn": "sklearn", "pillow": "PIL"}  # dist
 NOT_YET_USED = {"pandas", "torchvision"}
 
 
-def requirements() -> set[str]:
+def requirements(*extras: str) -> set[str]:
+    """What the package requires, with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]}
+    lines = [*project["dependencies"], *(line for name in extras for line in project["optional-dependencies"][name])]
+    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
 
 
 def imported() -> set[str]:
@@ -40,7 +42,7 @@ def test_every_requirement_is_imported() -> None:
 
 
 def test_every_import_is_required() -> None:
-    known = {MODULES.get(name, name.replace("-", "_")) for name in requirements()}
+    known = {MODULES.get(name, name.replace("-", "_")) for name in requirements("parquet")}
     assert imported() <= known, f"imported and not required: {sorted(imported() - known)}"
 
 

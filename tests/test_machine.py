@@ -75,9 +75,9 @@ def test_fault_53_a_gpu_that_is_not_there_is_no_silent_cpu() -> None:
         assert machine.resolve_device("cuda:0") == "cuda:0"
     else:
         assert machine.resolve_device("auto") == "cpu"
-        with pytest.raises(EnvironmentFault, match="device 'cuda' is not there"):
+        with pytest.raises(EnvironmentFault, match="device 'cuda' is not available"):
             machine.resolve_device("cuda")
-    with pytest.raises(EnvironmentFault, match="device 'cuda:99' is not there"):
+    with pytest.raises(EnvironmentFault, match="device 'cuda:99' is not available"):
         machine.resolve_device("cuda:99")
     assert machine.resolve_device("cpu") == "cpu"
     with pytest.raises(UsageError, match="unknown device 'gpu'"):

@@ -36,6 +36,7 @@ class RunRecord:
     shortcut: str
     seed: int
     status: str = DONE
+    recipe: str = "default"
     test_accuracy: float | None = None
     train_error: float | None = None
     correct: NDArray[np.bool_] | None = None

@@ -35,12 +35,12 @@ def merge(
         _refuse_unlike(first, other)
         _refuse_unlike_rules(first, other, baseline, margin)
     _refuse_one_name_for_two(experiments)
-    costs, said, notes = _costs_of_one_machine(experiments)
+    costs, sentences, notes = _costs_of_one_machine(experiments)
     merged = dataclasses.replace(
         first,
-        cost_sentences=said,
-        command=" && ".join(in_order(experiment.command for experiment in experiments if experiment.command)),
-        config_text="\n---\n".join(in_order(one.config_text for one in experiments if one.config_text)),
+        cost_sentences=sentences,
+        command=" && ".join(in_order(filter(None, (experiment.command for experiment in experiments)))),
+        config_text="\n---\n".join(in_order(filter(None, (experiment.config_text for experiment in experiments)))),
         name="+".join(in_order(experiment.name for experiment in experiments)),
         runs=_once(run for experiment in experiments for run in experiment.runs),
         missing=_still_missing(experiments),
@@ -64,9 +64,9 @@ def _once(runs: Iterator[RunRecord]) -> list[RunRecord]:
 
 
 def _still_missing(experiments: Sequence[ExperimentRecord]) -> list[tuple[str, str, int]]:
-    there = {(run.network, run.shortcut, run.seed) for experiment in experiments for run in experiment.runs}
+    stored = {(run.network, run.shortcut, run.seed) for experiment in experiments for run in experiment.runs}
     missing = [key for experiment in experiments for key in experiment.missing]
-    return [key for key in dict.fromkeys(missing) if key not in there]
+    return [key for key in dict.fromkeys(missing) if key not in stored]
 
 
 def _refuse_unlike(first: ExperimentRecord, other: ExperimentRecord) -> None:
@@ -158,13 +158,13 @@ def _machine_names(measured: Sequence[CostRecord], unlike: CostRecord) -> list[s
 
 
 def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list[CostRecord], list[str], list[str]]:
-    """Costs, what is said of them, and notes: all of it if one kind of machine was measured on and against one
+    """Costs, sentences on them, and notes: all of it if one kind of machine was measured on and against one
     baseline; otherwise what is the same everywhere, and why the rest is left out.
 
     What several experiments measured counts once, the first one's, and the others' sentences on it are not repeated.
     """
     kept: dict[tuple[str, str], CostRecord] = {}
-    said: list[str] = []
+    sentences: list[str] = []
     for experiment in experiments:
         new = {
             (cost.network, cost.shortcut): cost
@@ -172,12 +172,12 @@ def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list
             if (cost.network, cost.shortcut) not in kept
         }
         if new or not experiment.costs:
-            said += experiment.cost_sentences
+            sentences += experiment.cost_sentences
         kept |= new
     measured = [cost for experiment in experiments for cost in experiment.costs]
     unlike = next((cost for cost in measured if not same_machine(measured[0], cost)), None)
     bases = {cost.network: cost.ratio_baseline for cost in reversed(measured) if cost.ratio_baseline}
-    other = [one.ratio_baseline for one in measured if one.ratio_baseline not in ("", bases.get(one.network))]
+    other = [cost.ratio_baseline for cost in measured if cost.ratio_baseline not in ("", bases.get(cost.network))]
     if unlike is not None:
         names = " and ".join(_machine_names(measured, unlike))
         note = f"Times and peak memory are left out: they were measured on unlike machines ({names})."
@@ -185,7 +185,7 @@ def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list
         names = " and ".join(in_order([*bases.values(), *other]))
         note = f"Times and peak memory are left out: they were measured against unlike baselines ({names})."
     else:
-        return list(kept.values()), in_order(said), []
+        return list(kept.values()), in_order(sentences), []
     bare = [
         dataclasses.replace(
             cost, hardware="", peak_memory_bytes=None, step_ms=None, step_ms_interval=None, step_ratio=None,

@@ -85,6 +85,7 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         network=planned.network,
         shortcut=planned.shortcut,
         seed=planned.seed,
+        recipe=planned.recipe,
         status=run.status,
         test_accuracy=run.test_accuracy if done else None,
         train_error=run.train_error,
@@ -223,14 +224,14 @@ def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[Cost
     request, name, machine = report.request, _machine_name(report), Hardware.recorded(report.environment.model_dump())
     races = {race.network: race for race in report.races}
     steps, evaluated = _work(regime, config)
-    found = []
+    records = []
     for row in report.rows:
         race = races.get(row.network)
         seconds = None
         if steps is not None:
             batch = request.evaluation_batch_size or request.batch_size
             seconds = train_seconds(row, steps=steps, evaluation_images=evaluated, evaluation_batch_size=batch)
-        found.append(
+        records.append(
             CostRecord(
                 network=row.network,
                 shortcut=row.shortcut,
@@ -251,7 +252,7 @@ def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[Cost
                 train_seconds=seconds,
             )
         )
-    return found
+    return records
 
 
 def _work(regime: Regime, config: _Config) -> tuple[int | None, int]:

@@ -47,13 +47,13 @@ def runs(
         raise UsageError("--yes goes with --prune", "rsc runs", "leave it out, or add --prune")
     if output is not None and prune:
         raise UsageError("--prune and -o exclude each other", "rsc runs", "prune first, then write the list")
-    found = find_experiments(results, [experiment] if experiment else [])[0]
+    opened = find_experiments(results, [experiment] if experiment else [])[0]
     if prune:
-        return _prune(found, yes)
-    rows = [vars(state) for state in list_runs(found)]
+        return _prune(opened, yes)
+    rows = [vars(state) for state in list_runs(opened)]
     counts = ", ".join(f"{number} {state}" for state, number in Counter(row["state"] for row in rows).items())
     notes = [f"{counted(len(rows), 'run')}: {counts}"]
-    show([Table("runs", COLUMNS, rows, notes=notes, facts={"name": found.name})], chosen, output)
+    show([Table("runs", COLUMNS, rows, notes=notes, facts={"name": opened.name})], chosen, output)
     return Exit.INTEGRITY if any(row["state"] in ("damaged", "newer") for row in rows) else Exit.OK
 
 

@@ -1,5 +1,6 @@
-"""``rsc shortcuts``: which strategies there are. Answers without importing torch."""
+"""``rsc shortcuts``: the strategies, and the operations they are composed of. Answers without importing torch."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -19,13 +20,15 @@ def shortcuts(
     output: Output = None,
     debug: Debug = False,
 ) -> None:
-    """List the shortcut strategies: name, aliases, one line, source."""
+    """List the shortcut strategies (name, aliases, one line, source) and the operations to compose others of."""
     from resnet_shortcuts.properties.shortcut_description import describe
     from resnet_shortcuts.shortcuts.catalogue import find, strategies
 
     chosen = chosen_format(format_, output)
     if name is None:
-        show([_list([_row(strategy) for strategy in strategies()])], chosen, output)
+        operations = _operations()
+        listed = _list([_row(strategy) for strategy in strategies()], operations.rows)
+        show([listed, operations], chosen, output)
         return
     strategy = describe(find(name))
     show([_details(strategy)], chosen, output, Table("shortcuts", (), [strategy]) if chosen == "json" else None)
@@ -36,14 +39,30 @@ def _row(strategy: Any) -> dict[str, Any]:
     return {**row, "aliases": list(strategy.aliases)}
 
 
-def _list(rows: list[dict[str, Any]]) -> Table:
+def _operations() -> Table:
+    from resnet_shortcuts.shortcuts.operations import REGISTRY
+
+    rows = [
+        {"key": kind, "name": operation.name, "summary": operation.summary}
+        for kind, known in REGISTRY.items()
+        for operation in known.values()
+    ]
+    columns = (
+        Column("key", "key of a composition"),
+        Column("name", "value", label=True),
+        Column("summary", "what it does", wrap=True),
+    )
+    return Table("operations", columns, rows)
+
+
+def _list(rows: list[dict[str, Any]], operations: Sequence[Mapping[str, Any]]) -> Table:
     columns = (
         Column("name", "name", label=True),
         Column("aliases", "aliases", wrap=True, formatter=_text),
         Column("summary", "what it does", wrap=True),
         Column("source", "source", wrap=True),
     )
-    return Table("shortcuts", columns, rows)
+    return Table("shortcuts", columns, rows, facts={"operations": operations})
 
 
 def _details(strategy: dict[str, Any]) -> Table:

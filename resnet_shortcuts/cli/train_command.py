@@ -63,8 +63,6 @@ def train(
         study = open_study(loaded, data_root, StageProgress())
     if study.warning:
         say(f"warning: {study.warning}")
-    for line in remarks(study.folder, study.config.data):
-        say(line)
     at_once = jobs_of(study, jobs)
     stored = Experiment(results, loaded.name)
     plan, kept = keep_seal(study.plan, stored)
@@ -81,6 +79,8 @@ def train(
             f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side(at_once)}, "
             f"{study.precision} on {study.device}"
         )
+        for line in remarks(study.folder, study.config.data):
+            say(line)
         if reading := milestones_line(study):
             say(reading)
         with SweepProgress(study.steps, at_once) as progress:

@@ -1,4 +1,4 @@
-"""``rsc verify``: measures what strategies do and holds it against what the catalogue declares."""
+"""``rsc verify``: measures what strategies do and compares it with what their operations declare."""
 
 from typing import Annotated, Any
 

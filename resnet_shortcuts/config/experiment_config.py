@@ -30,7 +30,7 @@ from resnet_shortcuts.config.config_names import experiment_name, find_config, i
 from resnet_shortcuts.config.yaml_lines import Document, kind
 from resnet_shortcuts.cost.cost_request import CostSpec
 from resnet_shortcuts.data.data_config import DataSpec
-from resnet_shortcuts.errors import ManyErrors, RscError, SettingError, UsageError
+from resnet_shortcuts.errors import ManyErrors, RscError, SettingError, UsageError, raise_all
 from resnet_shortcuts.models.network_config import NetworkSpec
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find
 from resnet_shortcuts.suggestions import did_you_mean
@@ -117,7 +117,7 @@ class RunSpec(BaseModel):
 
 
 class CompareSpec(BaseModel):
-    """The ``compare`` section: what `rsc compare` starts from; its options go first. Not part of a run's id.
+    """The ``compare`` section: defaults of `rsc compare`, overridden by its options. Not part of a run's id.
 
     ``baseline`` is one of the shortcuts (default: A where it is among them, else the first). ``margin`` is in
     percentage points of accuracy. A run whose final training error in percent is above ``fail_above`` counts as
@@ -244,7 +244,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Docu
             document = _override(document, override)
         except UsageError as error:
             problems.append(error)
-    _raise(problems)
+    raise_all(problems)
     data = document.data
     if "name" not in data:
         name = experiment_name(path)
@@ -260,20 +260,13 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Docu
         config = Config.model_validate_json(json.dumps(data), strict=True, context={"base": path.parent})
     except ValidationError as error:
         problems += problems_of(error, document, Config)
-    _raise(problems)
+    tidy = [UsageError(*map(printable, (p.what, p.where, p.todo))) for p in problems]
+    raise_all(sorted(tidy, key=_line))
     return config, document
 
 
-def _raise(problems: list[RscError]) -> None:
-    """Raises what is wrong, if anything is, as it stands in the file, errors of overrides behind."""
-    errors = [UsageError(*map(printable, (p.what, p.where, p.todo))) for p in problems]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise ManyErrors(sorted(errors, key=_line))
-
-
 def _line(problem: RscError) -> tuple[int, str]:
+    """Sorts errors as they stand in the file, those of overrides behind."""
     line = problem.where.rpartition(":")[2]
     return (int(line) if line.isdecimal() else 10**9, problem.where)
 

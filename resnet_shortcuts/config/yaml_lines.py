@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from resnet_shortcuts.errors import EnvironmentFault, ManyErrors, RscError, SettingError, UsageError
+from resnet_shortcuts.errors import EnvironmentFault, RscError, SettingError, UsageError, raise_all
 from resnet_shortcuts.words import printable
 
 MAX_BYTES = 1 << 20
@@ -75,10 +75,9 @@ class _StrictLoader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, place: Place) -> None:
         super().__init__(text)
-        self._depth = 0
-        self._count = 0
+        self._place, self._depth, self._count = place, 0, 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -87,20 +86,15 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth += 1
         if tag is not None:
             short = str(tag).replace("tag:yaml.org,2002:", "!!")[:60]
-            raise _RefusedError(f"tag {short!r}", event.start_mark, "tags are not used here: remove it")
+            where = _at(self._place, event.start_mark)
+            raise UsageError(f"tag {short!r}", where, "tags are not used here: remove it")
         if self._depth > MAX_DEPTH:
-            raise _RefusedError("nested too deeply", event.start_mark, f"at most {MAX_DEPTH} levels")
+            raise UsageError("nested too deeply", _at(self._place, event.start_mark), f"at most {MAX_DEPTH} levels")
         if self._count > MAX_VALUES:
-            raise _RefusedError("too many values", event.start_mark, f"at most {MAX_VALUES:,}")
+            raise UsageError("too many values", _at(self._place, event.start_mark), f"at most {MAX_VALUES:,}")
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
-
-
-class _RefusedError(Exception):
-    def __init__(self, what: str, mark: yaml.Mark, todo: str) -> None:
-        super().__init__(what)
-        self.what, self.mark, self.todo = what, mark, todo
 
 
 _NUMBER_STARTS = list("-+.0123456789")
@@ -159,10 +153,10 @@ def parse(text: str, place: Place) -> Document:
     """Reads one YAML document. `place` names a position for the user. Raises UsageError or ManyErrors."""
     loader: _StrictLoader | None = None
     try:
-        loader = _StrictLoader(text)
+        loader = _StrictLoader(text, place)
         node = loader.get_single_node()
-    except _RefusedError as error:
-        raise UsageError(error.what, _at(place, error.mark), error.todo) from None
+    except UsageError:
+        raise
     except yaml.MarkedYAMLError as error:
         reason = " ".join(f"{error.context or ''} {error.problem or ''}".split()) or "cannot be read"
         raise UsageError(f"invalid YAML: {reason}", _at(place, error.problem_mark), "fix it there") from None
@@ -176,8 +170,7 @@ def parse(text: str, place: Place) -> Document:
         raise UsageError(f"invalid YAML: {error}", _at(place, mark), "fix it there") from None
     builder = _Builder(place)
     data = builder.build(node, ())
-    if builder.errors:
-        raise ManyErrors(builder.errors.values()) if len(builder.errors) > 1 else next(iter(builder.errors.values()))
+    raise_all(builder.errors.values())
     return Document(data, builder.places)
 
 

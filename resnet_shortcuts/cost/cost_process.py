@@ -6,14 +6,18 @@ from typing import Any
 from resnet_shortcuts.child_process import Channel
 from resnet_shortcuts.cost.cost_launch import CostMeasured, CostPass, CostProgress
 from resnet_shortcuts.errors import EnvironmentFault
+from resnet_shortcuts.shortcuts.custom_sources import load_sources
 
 
 def serve(plain: Any, channel: Channel) -> None:
     """Measure what one request asks for."""
-    request = CostPass.model_validate(plain).request
+    cost_pass = CostPass.model_validate(plain)
+    request = cost_pass.request
     if request.device_type == "cuda" and not _has_cuda():
         raise EnvironmentFault("no CUDA device", f"device {request.device}", "use --device cpu, see `rsc doctor`")
     from resnet_shortcuts.cost.cost_pass import measure_costs
+
+    load_sources(cost_pass.sources)
 
     def progress(what: str, done: int, total: int) -> None:
         channel.send(CostProgress(what=what, done=done, total=total))

@@ -94,8 +94,8 @@ def publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:
 
 
 def _stats(folder: Path) -> dict[str, list[int]]:
-    found = {name: (folder / f"{name}.npy").stat() for name in ARRAYS}
-    return {name: [info.st_size, info.st_mtime_ns] for name, info in found.items()}
+    stats = {name: (folder / f"{name}.npy").stat() for name in ARRAYS}
+    return {name: [info.st_size, info.st_mtime_ns] for name, info in stats.items()}
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

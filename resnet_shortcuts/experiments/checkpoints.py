@@ -54,7 +54,7 @@ class Checkpoint:
 class Pace:
     """When the next checkpoint of a run is due, and what those so far took, those of earlier sessions included.
 
-    The one that a session resumes from is not counted: it could not say in itself how long it took. Nor is its time
+    The one that a session resumes from is not counted: its own time is not known when it is written. Nor is its time
     part of the run's ``elapsed_seconds``. A state that turns out not to be finite is counted, though it is not written.
     """
 
@@ -69,7 +69,7 @@ class Pace:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Take the time of one that is being saved; one that fails is not counted."""
+        """Time the saving of a checkpoint; one that fails is not counted."""
         before = self._clock()
         yield
         self._last = self._clock()
@@ -112,7 +112,7 @@ def save(folder: Path, run_id: str, state: Mapping[str, bytes], about: Mapping[s
 
 
 def newest(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint that verifies, None if there is none at all; ``warn`` hears of damaged ones passed over.
+    """The newest checkpoint that verifies, None if there is none at all; ``warn`` gets a line for each damaged one.
 
     Raises IntegrityError if there are checkpoints and none verifies, NewerFormatError if one is of a newer version: to
     go on from an older one would replace it.
@@ -135,17 +135,24 @@ def newest(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint
     return None
 
 
-def exists(folder: Path) -> bool:
-    """Whether there is a checkpoint, good or bad."""
-    return bool(_manifests(folder))
+def of_newer_version(folder: Path) -> bool:
+    """Whether a newer version of this package has written a checkpoint here."""
+    for path in _manifests(folder):
+        try:
+            sealed_files.parse(sealed_files.read(path), path)
+        except NewerFormatError:
+            return True
+        except IntegrityError:
+            continue
+    return False
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Execution settings, each with its value then and now, that differ and so may change the last bits of a result."""
     changed = {key: [before.get(key), now.get(key)] for key in EXECUTION if before.get(key) != now.get(key)}
     hardware = [Hardware.recorded(facts) for facts in (before, now)]
-    if not changed and not hardware[0].agrees(hardware[1]):  # processors of one name that are not alike
-        changed["hardware"] = [str(one) for one in hardware]
+    if not changed and not hardware[0].agrees(hardware[1]):  # different processors of the same name
+        changed["hardware"] = [str(machine) for machine in hardware]
     return changed
 
 

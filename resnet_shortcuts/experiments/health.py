@@ -104,10 +104,10 @@ def _data(data_root: Path | None) -> list[dict[str, Any]]:
             *rows,
             _row("data root", f"{data_root} is not a folder", "wrong", "create it, or name another by --data-root"),
         ]
-    found = sorted(entry.name for entry in data_root.iterdir())
+    names = sorted(entry.name for entry in data_root.iterdir())
     return [
         *rows,
-        _row("data root", f"{data_root}: {', '.join(found[:8]) or 'empty'}{' ...' if len(found) > 8 else ''}"),
+        _row("data root", f"{data_root}: {', '.join(names[:8]) or 'empty'}{' ...' if len(names) > 8 else ''}"),
     ]
 
 
@@ -121,11 +121,11 @@ def _folders(results: Path) -> list[dict[str, Any]]:
         except EnvironmentFault as error:
             rows.append(_row(what, error.what, "wrong", error.todo))
             continue
-        there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-        free = shutil.disk_usage(there).free
-        if not there.is_dir():
-            rows.append(_row(what, f"{there} is a file", "wrong", "name another folder"))
-        elif not os.access(there, os.W_OK):
+        existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+        free = shutil.disk_usage(existing).free
+        if not existing.is_dir():
+            rows.append(_row(what, f"{existing} is a file", "wrong", "name another folder"))
+        elif not os.access(existing, os.W_OK):
             rows.append(_row(what, f"{folder}: not writable", "wrong", "give permission, or name another folder"))
         elif free < LEAST_FREE_BYTES:
             rows.append(_row(what, f"{folder}: {free / 2**30:.1f} GiB free", "wrong", "free some space"))

@@ -155,10 +155,6 @@ class Plan(Stored):
         """The runs in their order."""
         return tuple(PlannedRun(*row, plan=self) for row in self.rows)
 
-    def find(self, run_id: str) -> PlannedRun | None:
-        """The run of this id, or None."""
-        return next((run for run in self.runs if run.run_id == run_id), None)
-
     def to_json(self) -> str:
         """JSON for ``plan.json``; the same plan is always the same text."""
         return sealed_files.render(self.model_dump(mode="json", by_alias=True, exclude_none=True)).decode()
@@ -209,7 +205,7 @@ def _as_format_3(document: Mapping[str, Any], where: Path | str) -> dict[str, An
             rows.append([run["run_id"], *labels.values(), run["seed"]])
         networks, shortcuts, recipes = levels.values()
         axes = {"networks": networks, "shortcuts": shortcuts, "recipes": recipes}
-        return {"format": document["format"], "name": document["name"], "shared": shared, **axes, "runs": rows}
+        return {"name": document["name"], "shared": shared, **axes, "runs": rows}
     except (KeyError, TypeError, AttributeError) as error:
         raise _damaged("something is missing", where) from error
 

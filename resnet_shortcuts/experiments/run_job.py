@@ -14,13 +14,15 @@ from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.run_record import Code, Labels, RunRecord
 from resnet_shortcuts.experiments.store import Experiment
 from resnet_shortcuts.models.network_config import NetworkSpec
+from resnet_shortcuts.shortcuts.custom_sources import CustomSource, needed_sources
 from resnet_shortcuts.source_hash import source_sha256
 from resnet_shortcuts.training.recipe import TrainSpec
 
 
 class WorkerSetup(Request):
     """What all runs of a sweep share. ``dataset`` is the folder of the decoded data; device, precision and threads (of
-    one run) are resolved. ``environment`` is recorded with each run and decides nothing."""
+    one run) are resolved. ``environment`` is recorded with each run and decides nothing. ``sources`` define the custom
+    strategies, to be loaded before jobs are read."""
 
     kind: Literal["train"] = "train"
     results: Path
@@ -34,6 +36,7 @@ class WorkerSetup(Request):
     threads: int
     environment: dict[str, JsonValue]
     code: Code
+    sources: tuple[CustomSource, ...]
 
 
 class RunJob(Message):
@@ -149,6 +152,7 @@ def worker_setup(
         threads=threads,
         environment=environment,
         code=Code(version=facts["resnet_shortcuts"], source_sha256=source_sha256(), commit=facts["commit"]),
+        sources=needed_sources(config.shortcuts),
     )
 
 

@@ -80,10 +80,14 @@ def _look(experiment: Experiment, planned: "PlannedRun") -> tuple[str, str, floa
 
 
 def prunable(experiment: Experiment) -> list[Path]:
-    """What ``prune`` would delete: work folders of runs that are neither finished nor running, and nothing else."""
+    """What ``prune`` would delete: work folders of runs that are neither finished nor running, and nothing else.
+
+    What a newer version has begun is left to it.
+    """
     base = experiment.folder / "work"
     folders = sorted(path for path in base.iterdir() if holds_work(path)) if base.is_dir() else []
-    return [path for path in folders if not experiment.finished(path.name) and not locks.is_held(path / LOCK)]
+    idle = [path for path in folders if not experiment.finished(path.name) and not locks.is_held(path / LOCK)]
+    return [path for path in idle if not checkpoints.of_newer_version(path)]
 
 
 def prune(experiment: Experiment) -> list[Path]:

@@ -133,7 +133,7 @@ class Experiment:
 
     @classmethod
     def open(cls, results: Path, name: str) -> "Experiment":
-        """An experiment that is there. Raises UsageError, with the nearest name, if it is not."""
+        """A stored experiment. Raises UsageError, with the nearest name, if there is none of this name."""
         experiment = cls(results, name)
         if not (experiment.folder / PLAN).exists():  # whatever it is: `plan` tells if it cannot be read
             known = experiment_names(results)
@@ -219,11 +219,12 @@ class Experiment:
     def claim(self, run_id: str) -> locks.Lock | None:
         """The lock of a run and its work folder, cleared of what dead writers left; None where another has it.
 
-        A link in place of the work folder is removed, and what it leads to is left alone. Raises EnvironmentFault.
+        Links in place of the two are removed, and what they lead to is left alone. Raises EnvironmentFault.
         """
         work = self.work_folder(run_id)
-        if work.is_symlink():
-            durable.remove(work)
+        for path in (work, work / LOCK):
+            if path.is_symlink():
+                durable.remove(path)
         lock = locks.try_lock(work / LOCK)
         if lock is not None:
             durable.sweep(work)
@@ -297,7 +298,7 @@ class Experiment:
             return None  # none, or one that was cut short: the run is simply not finished
 
     def publish(self, record: RunRecord, files: Mapping[str, bytes]) -> bool:
-        """Make a finished run last. For the holder of its lock. False where another process has published it meanwhile.
+        """Store a finished run. For the holder of its lock. False where another process has published it meanwhile.
 
         Raises EnvironmentFault, IntegrityError where what was published meanwhile is damaged.
         """
@@ -363,8 +364,8 @@ def pack_predictions(predictions: NDArray[np.int64], labels: NDArray[np.int64]) 
 
 
 def discard_work(folder: Path, lock: locks.Lock) -> None:
-    """Remove what this package has put into a work folder and let its lock go, the lock file last: who waits for it
-    never finds a half-emptied one. Other files stay, and the folder with them.
+    """Delete what this package has put into a work folder and release its lock, the lock file last, so that another
+    process never takes up a half-emptied folder. Other files stay, and the folder with them.
     """
     for path in folder.iterdir():
         if path.name != LOCK and _OWN_WORK.fullmatch(path.name):

@@ -11,6 +11,7 @@ from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.run_job import Failed, RunJob, Stopped, WorkerSetup
 from resnet_shortcuts.experiments.store import Experiment
 from resnet_shortcuts.experiments.training_session import train_run
+from resnet_shortcuts.shortcuts.custom_sources import load_sources
 
 
 def serve(plain: Any, channel: Channel) -> None:
@@ -19,6 +20,7 @@ def serve(plain: Any, channel: Channel) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     setup = WorkerSetup.model_validate(plain)
     prepare(setup.threads)
+    load_sources(setup.sources)
     home = FolderHome(Experiment(setup.results, setup.name), channel.send)
     channel.send(Ready())
     while not stopping and (message := channel.receive()) is not None:

@@ -24,10 +24,10 @@ def relu_of(norm: nn.Module, x: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """What every block has: its shortcut, and how many channels it gives for a width of 1.
+    """relu(shortcut(x, branch(x))), unless a subclass joins them otherwise.
 
-    ``preactivation`` says that the block normalises before it convolves, ``norm_first`` and ``norm_last`` that a
-    network of such blocks needs BN and ReLU after its stem and before its classifier.
+    ``expansion`` is the number of output channels for a width of 1; ``preactivation`` says that the block normalises
+    before it convolves, so that its network normalises again before the classifier.
     """
 
     expansion = 1
@@ -41,6 +41,14 @@ class Block(nn.Module):
     def last_norm(self) -> nn.BatchNorm2d | None:
         """The BN that ends the branch, if one does."""
         return None
+
+    def branch(self, x: Tensor) -> Tensor:
+        """Return the residual branch, (N, expansion * width, ceil(H/s), ceil(W/s))."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output, (N, expansion * width, ceil(H/s), ceil(W/s))."""
+        return F.relu(self.shortcut(x, self.branch(x)))
 
 
 class BasicBlock(Block):
@@ -63,10 +71,6 @@ class BasicBlock(Block):
     def branch(self, x: Tensor) -> Tensor:
         """Return the residual branch, (N, width, ceil(H/s), ceil(W/s))."""
         return self.bn2(self.conv2(relu_of(self.bn1, self.conv1(x))))  # type: ignore[no-any-return]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the block's output, (N, width, ceil(H/s), ceil(W/s))."""
-        return F.relu(self.shortcut(x, self.branch(x)))
 
 
 class BottleneckBlock(Block):
@@ -95,10 +99,6 @@ class BottleneckBlock(Block):
         x = relu_of(self.bn2, self.conv2(relu_of(self.bn1, self.conv1(x))))
         return self.bn3(self.conv3(x))  # type: ignore[no-any-return]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the block's output, (N, 4 * width, ceil(H/s), ceil(W/s))."""
-        return F.relu(self.shortcut(x, self.branch(x)))
-
 
 class PreactivationBlock(Block):
     """shortcut(x or a, branch(a)) with a = relu(BN(x)): nothing follows the join (He et al. 2016).
@@ -112,10 +112,6 @@ class PreactivationBlock(Block):
     def __init__(self, in_channels: int, shortcut: Shortcut, *, first: bool) -> None:
         super().__init__(shortcut)
         self.bn1 = None if first else nn.BatchNorm2d(in_channels)
-
-    def branch(self, a: Tensor) -> Tensor:
-        """Return the residual branch of a pre-activated input."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, (N, C_out, ceil(H/s), ceil(W/s))."""
@@ -134,9 +130,9 @@ class PreactivationBasicBlock(PreactivationBlock):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv2 = convolution(width, width, 3)
 
-    def branch(self, a: Tensor) -> Tensor:
-        """Return the residual branch, (N, width, ceil(H/s), ceil(W/s))."""
-        return self.conv2(relu_of(self.bn2, self.conv1(a)))  # type: ignore[no-any-return]
+    def branch(self, x: Tensor) -> Tensor:
+        """Return the residual branch of a pre-activated input, (N, width, ceil(H/s), ceil(W/s))."""
+        return self.conv2(relu_of(self.bn2, self.conv1(x)))  # type: ignore[no-any-return]
 
 
 class PreactivationBottleneckBlock(PreactivationBlock):
@@ -154,9 +150,9 @@ class PreactivationBottleneckBlock(PreactivationBlock):
         self.bn3 = nn.BatchNorm2d(width)
         self.conv3 = convolution(width, self.expansion * width, 1)
 
-    def branch(self, a: Tensor) -> Tensor:
-        """Return the residual branch, (N, 4 * width, ceil(H/s), ceil(W/s))."""
-        return self.conv3(relu_of(self.bn3, self.conv2(relu_of(self.bn2, self.conv1(a)))))  # type: ignore[no-any-return]
+    def branch(self, x: Tensor) -> Tensor:
+        """Return the residual branch of a pre-activated input, (N, 4 * width, ceil(H/s), ceil(W/s))."""
+        return self.conv3(relu_of(self.bn3, self.conv2(relu_of(self.bn2, self.conv1(x)))))  # type: ignore[no-any-return]
 
 
 class PyramidBlock(Block):

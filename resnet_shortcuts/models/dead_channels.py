@@ -1,4 +1,7 @@
-"""Dead channels: those that a network with zero-initialised branches can never bring to life."""
+"""Dead channels: those that a network with zero-initialised branches can never train.
+
+Part of building, not of the property checks: a network refuses ``zero_init`` where it leaves channels dead.
+"""
 
 import copy
 import re
@@ -36,13 +39,13 @@ def dead_channels(model: nn.Module, in_channels: int, size: int = 32) -> dict[st
     alive: dict[str, Tensor] = {}
     for name, module in model.named_modules():
         norm = getattr(module, "last_norm", None)
-        found = re.match(r"layer\d+", name)
-        if not isinstance(norm, nn.BatchNorm2d) or found is None or norm.weight.grad is None or norm.bias.grad is None:
+        stage = re.match(r"layer\d+", name)
+        if not isinstance(norm, nn.BatchNorm2d) or stage is None or norm.weight.grad is None or norm.bias.grad is None:
             continue
         moved = (norm.weight.grad != 0) | (norm.bias.grad != 0)
-        before = alive.get(found[0])
+        before = alive.get(stage[0])
         if before is None:
-            alive[found[0]] = moved
+            alive[stage[0]] = moved
         elif before.shape == moved.shape:
-            alive[found[0]] = before | moved
-    return {stage: (int((~moved).sum()), moved.numel()) for stage, moved in alive.items()}
+            alive[stage[0]] = before | moved
+    return {name: (int((~moved).sum()), moved.numel()) for name, moved in alive.items()}

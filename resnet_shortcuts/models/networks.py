@@ -120,10 +120,10 @@ def _start_last_norms_at_zero(model: ResidualNetwork, spec: NetworkSpec, strateg
         return
     dead = {stage: counts for stage, counts in dead_channels(model, in_channels).items() if counts[0]}
     if dead:
-        said = ", ".join(f"{count} of {total} in {stage}" for stage, (count, total) in dead.items())
+        counts = ", ".join(f"{count} of {total} in {stage}" for stage, (count, total) in dead.items())
         raise UsageError(
             f"zero_init with shortcut '{strategy.name}' leaves channels that can never learn",
-            f"{spec.name}: {said}",
+            f"{spec.name}: {counts}",
             "take a shortcut without zero channels, or zero_init: force",
         )
 
@@ -138,7 +138,7 @@ def build_network(
     """
     spec = NetworkSpec.model_validate(spec)
     # The classes' own initialisation draws from torch's global stream: it must not move, nor may anything depend on it.
-    # The fixed seed is for plugins whose parameters no keyed stream knows.
+    # The fixed seed is for custom strategies whose parameters no keyed stream knows.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_streams.key64("init", seed))
         model = ResidualNetwork(spec.architecture, strategy, in_channels, num_classes)
@@ -153,7 +153,7 @@ def check_network(
 ) -> ResidualNetwork:
     """The network on the meta device, which has shapes but no values, in milliseconds.
 
-    Raises what `build_network` would raise. Runs a custom strategy's code, and holds it to the contract.
+    Raises what `build_network` would raise. Runs a custom strategy's code, and checks its contract.
     """
     spec = NetworkSpec.model_validate(spec)
     if spec.zero_init is True:
@@ -171,12 +171,12 @@ def norm_of_one_value(spec: NetworkSpec, strategy: Strategy, input_shape: tuple[
     with torch.random.fork_rng(devices=[]):
         model = ResidualNetwork(spec.architecture, strategy, input_shape[0], 2).train()
     set_position(model, 0, 0)
-    found: list[str] = []
+    single: list[str] = []
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             if inputs[0].numel() == inputs[0].shape[1]:
-                found.append(name)
+                single.append(name)
 
         return look
 
@@ -185,8 +185,8 @@ def norm_of_one_value(spec: NetworkSpec, strategy: Strategy, input_shape: tuple[
             module.register_forward_pre_hook(watch(name))
     try:
         model(torch.zeros(1, *input_shape))
-    except Exception:  # a plugin's own fault is for its runs to tell
-        return next(iter(found), None)
+    except Exception:  # a custom strategy's own error is for its runs to report
+        return next(iter(single), None)
     return None
 
 

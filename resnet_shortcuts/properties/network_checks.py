@@ -1,4 +1,4 @@
-"""``rsc verify``: every property of a strategy, of its operator alone and of the networks that it makes."""
+"""``rsc verify``: the properties of a strategy, of its operator by itself and of the networks built with it."""
 
 import copy
 import math
@@ -124,7 +124,7 @@ def gradient_norms(model: ResidualNetwork, images: Tensor, labels: Tensor) -> di
 
 
 def _finite(value: float) -> float | str:
-    """JSON has no number for what a network without shortcuts may run into."""
+    """JSON has no number for infinities and NaN, which a network without shortcuts may reach."""
     return value if math.isfinite(value) else "not finite"
 
 
@@ -163,9 +163,9 @@ def verify_gradients(
 def verify_real(strategy: Strategy, inputs: RealInputs, *, seed: int = 0) -> list[Row]:
     """The operator's properties on `real_inputs`: real images and each stage's real activations."""
     return [
-        {**found, "note": inputs.notes.get(on, "")}
+        {**measured, "note": inputs.notes.get(on, "")}
         for on, x in inputs.windows.items()
-        for found in verify_activations(strategy, x, on, seed=seed)
+        for measured in verify_activations(strategy, x, on, seed=seed)
     ]
 
 
@@ -214,5 +214,5 @@ def verify_over_seeds(
     for seed in range(seeds):
         tell(f"seed {seed + 1} of {seeds}")
         order = torch.from_numpy(random_streams.numpy_stream("images", seed).permutation(len(images)))
-        for found in verify(names, seed=seed, images=(images[order], labels[order]), depths=depths, steps=0):
-            yield {**found, "seed": seed}
+        for measured in verify(names, seed=seed, images=(images[order], labels[order]), depths=depths, steps=0):
+            yield {**measured, "seed": seed}

@@ -1,4 +1,4 @@
-"""Holding strategies to what they declare: one row a property, measured, declared, tolerance, verdict."""
+"""Strategies against what they declare: one row for each property, with measured, declared, tolerance and verdict."""
 
 import math
 from typing import Any

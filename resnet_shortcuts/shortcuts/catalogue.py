@@ -48,6 +48,11 @@ class Strategy:
     custom: CustomShortcut | None = None
     same_as: str = ""
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # Models that hold a strategy take it as it is: operations hold functions, which have no schema.
+        return handler.generate_schema(Any)
+
     @property
     def point(self) -> Composition:
         """The composition. Raises TypeError for a custom class, which has none."""

@@ -119,13 +119,13 @@ class SpatialOperation(Operation):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ChannelOperation(Operation):
-    """Turns C_in channels into C_out at the resolution that the spatial operation left; this class needs no training.
+    """Turns C_in channels into C_out at the resolution that the spatial operation left, without parameters.
 
     ``build(site)`` is its module where the number of channels changes. ``refuses(site)`` gives the reason why a site
     cannot be served, and ``limit`` says in words which sites are. ``declare`` turns the properties of the spatial
     operation followed by zero channels into those of the spatial operation followed by this one. ``zeros`` says where
     zero channels are put, ``invertible`` that the spatial operation's output can be decoded from this one's.
-    ``norm`` is None unless it is a convolution.
+    ``norm`` is None unless it is a convolution, for which see `channels.ConvolvingOperation`.
     """
 
     kind: ClassVar[str] = "channels"

@@ -1,5 +1,7 @@
 """Settings that only the data can prove wrong: told with their place in the file, as every error of a config."""
 
+import json
+
 import pytest
 
 SPREAD = """\
@@ -90,3 +92,21 @@ def test_a_class_that_is_not_there_is_told_with_its_line(rsc):
     done = rsc("plan", "--config", "wide.yaml")
     pictures = (rsc.folder / "pictures").resolve()
     assert done.stderr.splitlines() == [f"error: no class 'dogs' in {pictures}: wide.yaml:6: did you mean 'dog'?"]
+
+
+def test_plan_and_train_say_how_milestones_are_read_and_plan_shows_the_rate(rsc):
+    rsc.config(SPREAD.replace("batch_size: 20", "batch_size: 20\n  schedule: {milestones: [1]}"), "wide.yaml")
+    reading = "milestones [1]: epochs = iterations 3 of 6"
+    done = rsc("plan", "wide.yaml")
+    assert reading in done.stderr.splitlines()
+    rows = [line.split() for line in done.stdout.splitlines()[-3:]]
+    assert rows == [["from", "epoch", "from", "iteration", "learning", "rate"], ["0", "0", "0.1"], ["1", "3", "0.01"]]
+    as_json = json.loads(rsc("plan", "wide.yaml", "--format", "json").stdout)
+    assert [row["from_iteration"] for row in as_json["learning_rate"]] == [0, 3]
+    assert as_json["learning_rate"][1]["rate"] == pytest.approx(0.01)
+    trained = rsc("train", "wide.yaml", "--set", "seeds=1")
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stderr.splitlines().count(reading) == 1
+    stored = rsc("plan", "results/wide/config.yaml")
+    assert reading in stored.stderr.splitlines(), "the stored config means the same"
+    assert "2 runs done, 0 to do" in stored.stderr

@@ -25,7 +25,7 @@ WHOLE: dict[str, Any] = {
     "name": "whole",
     "data": {"source": "image-folder", "root": "images", "train_size": 1000, "test_size": 500, "validation": 100,
              "resolution": 32, "normalize": "channel", "augment": ["crop", "flip"], "classes": 5,
-             "images_per_class": 300},
+             "images_per_class": 300, "test_fraction": 0.2, "name": "Images"},
     "networks": [{"name": "cifar-resnet-20", "width": 8, "stem": "cifar", "zero_init": False}, "cifar-resnet-8",
                  {"name": "cifar-pyramidnet-20", "alpha": 48.0}],
     "shortcuts": ["plain", "A",

@@ -28,7 +28,7 @@ from tests.config.conftest import GOOD, Complaints
         ("shortcuts=[maxpool]", "did you mean 'max-pad'?"),
         ("shortcuts=[avgpool]", "did you mean 'avg-pad'?"),
         ("shortcuts=[1x1]", "did you mean 'projection'?"),
-        ("data.source=CIFAR-10", "did you mean 'cifar10'?"),
+        ("data.source=CIFAR-10", "did you mean 'cifar10'"),
         ("networks=[resnet50]", "did you mean 'imagenet-resnet-50'"),
         ("train.schedule.kind=multistep", "did you mean 'step'?"),
         ("run.precision=bfloat16", "did you mean 'bf16'?"),

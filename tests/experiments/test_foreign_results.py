@@ -19,7 +19,7 @@ from resnet_shortcuts.experiments import checkpoints, sealed_files
 from resnet_shortcuts.experiments.run_states import list_runs, prunable, prune
 from resnet_shortcuts.experiments.runner import run_plan
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError
-from resnet_shortcuts.experiments.store import LOCK, LOG, Experiment
+from resnet_shortcuts.experiments.store import LOCK, LOG, Experiment, read_costs
 from tests.experiments.test_store import experiment, store  # noqa: F401 (a fixture)
 from tests.faults.rig import ROOT, make_rig
 
@@ -76,16 +76,35 @@ def test_a_plan_of_a_newer_version_is_left_alone(tmp_path, cache):
     assert contents(rig.experiment.folder) == before
 
 
-def test_a_checkpoint_of_a_newer_version_is_neither_gone_on_from_nor_replaced(tmp_path):
-    run_id = "0" * 16
+def test_a_checkpoint_of_a_newer_version_is_neither_gone_on_from_nor_replaced_nor_pruned(experiment):  # noqa: F811
+    run_id = experiment.plan().runs[0].run_id
+    work = experiment.work_folder(run_id)
     for step in (1, 2):
         progress = json.dumps({"format": 1, "step": step, "epoch": 0}).encode()
-        checkpoints.save(tmp_path, run_id, {"state.safetensors": b"x", "progress.json": progress}, {})
-    as_newer(max(tmp_path.glob("*.json")))
-    before = contents(tmp_path)
+        checkpoints.save(work, run_id, {"state.safetensors": b"x", "progress.json": progress}, {})
+    as_newer(max(work.glob("*.json")))
+    before = contents(work)
     with pytest.raises(NewerFormatError, match=UPGRADE):
-        checkpoints.newest(tmp_path, run_id, pytest.fail)
-    assert contents(tmp_path) == before
+        checkpoints.newest(work, run_id, pytest.fail)
+    assert list_runs(experiment)[0].state == "newer"
+    assert prune(experiment) == []
+    assert contents(work) == before
+
+
+def test_a_cost_report_of_a_newer_version_is_named_as_such(experiment):  # noqa: F811
+    from tests.analysis.test_read import report
+
+    path = experiment.folder / "cost" / "a.json"
+    durable.write_file(path, sealed_files.render(report().model_dump(mode="json")))
+    read_costs(path)
+    as_newer(path)
+    with pytest.raises(NewerFormatError, match=UPGRADE):
+        read_costs(path)
+    (error,) = read_experiment(experiment).damaged
+    assert "upgrade resnet-shortcuts" in error
+    path.write_bytes(sealed_files.render({**report().model_dump(mode="json"), "format": 2}))
+    with pytest.raises(NewerFormatError, match="cost report of format 2"):
+        read_costs(path)
 
 
 def test_keys_of_a_later_version_are_kept(experiment):  # noqa: F811

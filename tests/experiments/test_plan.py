@@ -109,8 +109,6 @@ def test_json_round_trip(path: Path) -> None:
     assert Plan.from_json(plan.to_json()) == plan
     assert Plan.from_json(plan.to_json()).to_json() == plan.to_json()
     assert [run.science for run in Plan.from_json(plan.to_json()).runs] == [run.science for run in plan.runs]
-    assert plan.find(plan.runs[3].run_id) == plan.runs[3]
-    assert plan.find("0" * 16) is None
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 import functools
 import json
+import math
 import re
 from functools import cache
 
 import pytest
+import scipy
 import torch
 
 from resnet_shortcuts.cli import main
@@ -22,6 +24,7 @@ from resnet_shortcuts.properties.declared import declare, expected_ar
 from resnet_shortcuts.properties.network_checks import gradient_norms, verify, verify_gradients
 from resnet_shortcuts.properties.operator_checks import agrees, verify_operator
 from resnet_shortcuts.shortcuts import Site, find, strategies
+from resnet_shortcuts.shortcuts.joins import MEAN_SQUARE_GATE
 
 #: The page's table (shared reference, 'Properties of the transition operators'), typed in, not computed.
 TABLE = {
@@ -94,6 +97,26 @@ def test_a_breach_is_found():
 def test_compositions_of_ones_own_are_held_to_the_same_rules():
     assert breaches(verify_operator(find({"spatial": "blur3", "channels": "duplicate", "scale": 2.0}))) == []
     assert breaches(verify_operator(find({"spatial": "max2", "channels": "conv"}))) == []
+
+
+@pytest.mark.parametrize("join", ["exclusive-gate", "shortcut-gate", "dropout", "rezero"])
+def test_a_join_that_acts_at_transitions_only_is_declared_there_and_not_elsewhere(join):
+    strategy = find({"spatial": "stride", "channels": "pad", "scope": "transitions", "join": join})
+    assert breaches(verify_operator(strategy)) == []
+    assert (declare(strategy).same_gain, declare(strategy).branch_gain) == (1, 1)
+
+
+def test_the_mean_square_of_a_gate_at_initialisation_is_its_integral():
+    """z = w.x has variance 2 / 8 times chi^2 with 8 degrees of freedom, given w."""
+
+    def inner(chi):
+        def integrand(z):
+            return scipy.stats.norm.pdf(z) / (1 + math.exp(6 - math.sqrt(chi / 4) * z)) ** 2
+
+        return scipy.integrate.quad(integrand, -10, 10)[0] * scipy.stats.chi2.pdf(chi, 8)
+
+    value, _ = scipy.integrate.quad(inner, 0, 120, epsrel=1e-4)
+    assert pytest.approx(value, rel=1e-2) == MEAN_SQUARE_GATE
 
 
 def test_unknown_names():

@@ -86,7 +86,7 @@ def test_missing_file_and_malformed_reference(tmp_path):
         find("./my_shortcut.py", tmp_path)
 
 
-def test_a_plugin_may_refuse_a_site(tmp_path):
+def test_a_custom_strategy_may_refuse_a_site(tmp_path):
     body = "return residual + x"
     text = GOOD.replace("super().__init__()", "super().__init__()\n        if site.changes:\n"
                         "            raise site.refuse('Mine', 'on principle')")  # fmt: skip

@@ -35,7 +35,7 @@ def scaling():
 def test_without_a_gpu_the_benchmark_exits_5_with_one_line():
     done = subprocess.run([sys.executable, FOLDER / "gpu.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 5
-    assert done.stderr.startswith("error: device 'cuda' is not there")
+    assert done.stderr.startswith("error: device 'cuda' is not available")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
 
