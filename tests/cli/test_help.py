@@ -94,6 +94,17 @@ def test_a_wrong_word_is_one_line_with_what_was_meant(rsc, arguments, told):
     assert told in lines[0]
 
 
+@pytest.mark.parametrize(
+    "arguments", [["train", "--config", "\x1b[31mred.yaml"], ["shortcuts", "\x9b2J"], ["train", "--\x1b]0;t\x07"]]
+)
+def test_an_error_names_no_control_character_raw(rsc, arguments):
+    done = rsc(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stderr)
+    assert "\\x" in done.stderr
+
+
 def test_one_shortcut_in_markdown_says_what_the_screen_says(rsc):
     told, markdown = (rsc("shortcuts", "max-pad", *extra).stdout for extra in ((), ("--format", "markdown")))
     lines = [re.sub(r"\\(.)", r"\1", line) for line in markdown.splitlines() if line.startswith("|")]
