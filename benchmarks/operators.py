@@ -22,7 +22,7 @@ from resnet_shortcuts.cost.timed_steps import cpu_turn
 from resnet_shortcuts.cost.timing import Timings, race
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import find
-from resnet_shortcuts.shortcuts.contract import Site
+from resnet_shortcuts.shortcuts.site import Site
 
 Form = Callable[[Tensor, Tensor], Tensor]
 SITES = {"16x32x32 to 32x16x16": (16, 32), "32x16x16 to 64x8x8": (32, 16)}

@@ -185,7 +185,7 @@ class Sampler(threading.Thread):
             sizes = []
             for child in psutil.Process().children():
                 with contextlib.suppress(psutil.Error):
-                    if "resnet_shortcuts.experiments.worker" in child.cmdline():
+                    if "train" in child.cmdline():
                         sizes.append(child.memory_full_info())
             if len(sizes) == self.workers:
                 look = {kind: sum(getattr(one, kind) for one in sizes) for kind in ("rss", "pss", "uss")}

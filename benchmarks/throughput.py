@@ -138,16 +138,14 @@ def bare(precision: str, steps: int) -> Iterator[None]:
     """The bare step; yields before the clock starts and after every step."""
     import torch
 
-    from resnet_shortcuts.cost import timed_steps as cost_steps
+    from resnet_shortcuts.cost import timed_steps
     from resnet_shortcuts.cost.cost_request import CostRequest
 
     torch.set_num_threads(1)
     request = CostRequest(
         networks={NETWORK: NETWORK}, shortcuts={SHORTCUT: SHORTCUT}, batch_size=BATCH, precision=precision
     )
-    model = cost_steps.build(request, NETWORK, SHORTCUT)
-    optimizer = cost_steps.optimizer_of(request, model)
-    step = cost_steps.training_step(request, model, optimizer, *cost_steps.batch(request, BATCH))
+    _, step = timed_steps.warmed_up(request, NETWORK, SHORTCUT, *timed_steps.batch(request, BATCH))
     for _ in range(steps + 1):
         yield
         step()

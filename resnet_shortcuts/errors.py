@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any
+
+from resnet_shortcuts.words import printable
 
 
 class Exit(IntEnum):
@@ -27,25 +30,43 @@ class RscError(Exception):
         self.what, self.where, self.todo = what, where, todo
         super().__init__(": ".join(part for part in (what, where, todo) if part))
 
-    def __reduce__(self) -> tuple[type["RscError"], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.what, self.where, self.todo)
 
     @property
     def lines(self) -> list[str]:
-        """One line an error, each complete in itself."""
-        return [" ".join(str(self).split())]
+        """One line an error, each complete in itself, fit for a terminal whatever a file's name holds."""
+        return [printable(" ".join(str(self).split()))]
 
 
-class UsageError(RscError):
-    """A wrong command line or config. Nothing has been created on disk."""
+class UsageError(RscError, ValueError):
+    """A wrong command line or config. Nothing has been created on disk.
+
+    Also a ValueError, so that pydantic collects it when a validator raises it.
+    """
 
     exit_code = Exit.USAGE
 
 
 class SettingError(UsageError):
-    """A setting of a config that only shows wrong beside the data. ``where`` is its key (``data.train_size``, or
-    ``data.classes.1`` in a list) until somebody who knows the file turns it into a line.
+    """A wrong setting of a config, named by its key until it is known where the key stands in the file.
+
+    ``where`` is the dotted key (``classes.1`` is an item of a list): relative to what a validator checks, in full
+    (``data.classes.1``) elsewhere. A validator may leave ``what`` empty: then the user reads what the value is.
+    ``beside`` names the settings that it contradicts; the user is pointed to the one of them that was set last.
     """
+
+    def __init__(self, what: str, where: str = "", todo: str = "", beside: tuple[str, ...] = ()) -> None:
+        super().__init__(what, where, todo)
+        self.beside = beside
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.where, self.todo, self.beside)
+
+    def within(self, section: str) -> "SettingError":
+        """The error of a validator for users outside of it: its key in full, also in what they read."""
+        key = f"{section}.{self.where}" if self.where else section
+        return SettingError(f"{key}: {self.what}", key, self.todo)
 
 
 class DataError(RscError):
@@ -73,13 +94,13 @@ class BusyError(RscError):
 
 
 class ManyErrors(UsageError):  # noqa: N818 (several of them)
-    """Every problem of one input at once, so that a user mends them in one go."""
+    """Every problem of one input at once, so that a user fixes them in one go."""
 
     def __init__(self, errors: Iterable[RscError]) -> None:
         self.errors = list(errors)
         super().__init__("\n".join(str(error) for error in self.errors))
 
-    def __reduce__(self) -> tuple[type["ManyErrors"], tuple[list[RscError]]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.errors,)
 
     @property

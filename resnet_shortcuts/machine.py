@@ -3,19 +3,20 @@
 torch is imported only where a question is about GPUs and an NVIDIA driver is present.
 """
 
-import hashlib
 import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import psutil
+from pydantic import BaseModel, ConfigDict
 
-from resnet_shortcuts import __version__
+from resnet_shortcuts import __version__, cgroup
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
 
 Precision = Literal["fp32", "bf16"]
@@ -48,15 +49,8 @@ def _output(*command: str) -> str:
 def cores() -> int:
     """How many cores this process may use: its affinity, less where a control group grants fewer."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
+    quota = cgroup.cpu_quota()
     return max(1, allowed if quota is None else min(allowed, int(quota + 0.5)))
-
-
-def _cgroup_quota() -> float | None:
-    words = _read("/sys/fs/cgroup/cpu.max").split()
-    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]):
-        return int(words[0]) / int(words[1])
-    return None
 
 
 @lru_cache(1)
@@ -81,8 +75,8 @@ def cpu_flags() -> frozenset[str]:
 def memory_bytes() -> int:
     """Memory that this process may use: the machine's, less where a control group grants less."""
     total = int(psutil.virtual_memory().total)
-    limit = _read("/sys/fs/cgroup/memory.max").strip()
-    return min(total, int(limit)) if limit.isdigit() else total
+    limit = cgroup.memory_limit()
+    return total if limit is None else min(total, limit)
 
 
 def load_average() -> tuple[float, float, float]:
@@ -209,6 +203,111 @@ def commit() -> str | None:
     return f"{head}+changes" if head and changed else head or None
 
 
+class Gpu(BaseModel):
+    """A GPU as its driver names it; what an older record does not tell is None."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+    memory_mib: int | None = None
+    driver: str | None = None
+
+
+class Hardware(BaseModel):
+    """What costs, and the last bits of results, depend on beside the settings. What is not known is None.
+
+    ``processor_id`` is family, model and stepping (on Arm: implementer, part, variant, revision): many guests call
+    their processor just 'AMD EPYC'. ``flags`` are the instruction sets that matter here, ``allocator`` is tcmalloc
+    where workers preload it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    processor: str | None = None
+    processor_id: str | None = None
+    flags: list[str] | None = None
+    cores: int | None = None
+    memory_gib: int | None = None
+    gpus: list[Gpu] | None = None
+    allocator: str | None = None
+    torch: str | None = None
+
+    @classmethod
+    def recorded(cls, facts: Mapping[str, Any]) -> Self:
+        """The hardware in the environment of a run's record or of a cost report, of any version."""
+        try:
+            return cls.model_validate(facts["hardware"] if "hardware" in facts else _older(facts))
+        except (ValueError, TypeError, AttributeError):  # of another shape: nothing is known
+            return cls()
+
+    def agrees(self, other: "Hardware") -> bool:
+        """Whether nothing that both know differs."""
+        return _agree(self.model_dump(), other.model_dump())
+
+    def __str__(self) -> str:
+        parts = [self.processor, self.processor_id and f"({self.processor_id})"]
+        parts += [f"{self.cores} cores" if self.cores else None, f"{self.memory_gib} GiB" if self.memory_gib else None]
+        parts += [gpu.name for gpu in self.gpus or ()] + [self.torch and f"torch {self.torch}"]
+        return ", ".join(part for part in parts if part).replace(", (", " (")
+
+
+def _older(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record of before there was one identity says of the hardware."""
+    if "cpu" not in facts:  # a cost report, whose device is the processor or the GPU that was timed
+        return {key: facts.get(key) for key in ("cores", "torch", "allocator")}
+    return {
+        "processor": facts["cpu"],
+        "flags": facts.get("cpu_flags"),
+        "cores": facts.get("cores"),
+        "memory_gib": _gib(facts["memory_bytes"]) if "memory_bytes" in facts else None,
+        "gpus": [{"name": facts["gpu"]}] if facts.get("gpu") else None,
+        "allocator": "tcmalloc" if "tcmalloc" in (facts.get("preloaded") or "") else "glibc",
+        "torch": facts.get("packages", {}).get("torch"),
+    }
+
+
+def _agree(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return all(_agree(ours[key], theirs[key]) for key in ours.keys() & theirs.keys())
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(_agree, ours, theirs))
+    return ours is None or theirs is None or bool(ours == theirs)
+
+
+@lru_cache(1)
+def hardware() -> Hardware:
+    """The hardware of this machine, as far as this process may use it; starts no CUDA context."""
+    info = _cpuinfo()
+    keys = ("cpu family", "model", "stepping", "cpu implementer", "cpu part", "cpu variant", "cpu revision")
+    return Hardware(
+        processor=cpu_model(),
+        processor_id="-".join(info[key] for key in keys if key in info) or None,
+        flags=_telling_flags(),
+        cores=cores(),
+        memory_gib=_gib(memory_bytes()),
+        gpus=_gpus(),
+        allocator="glibc" if tcmalloc_path() is None else "tcmalloc",
+        torch=package_versions()["torch"],
+    )
+
+
+def _gpus() -> list[Gpu]:
+    """The GPUs as the driver lists them: torch would initialise CUDA, after which no process can be forked."""
+    if not gpu_driver_present():
+        return []
+    listed = _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits")
+    rows = re.findall(r"^(.+), (\d+), (\S+)$", listed, re.MULTILINE)
+    return [Gpu(name=name, memory_mib=int(memory), driver=driver) for name, memory, driver in rows]
+
+
+def _telling_flags() -> list[str]:
+    return [flag for flag in _TELLING_FLAGS if flag in cpu_flags()]
+
+
+def _gib(size: int) -> int:
+    return round(size / 2**30)
+
+
 def environment(device: str = "cpu") -> dict[str, Any]:
     """JSON-able facts that are recorded with every result and hashed into none."""
     return {
@@ -219,21 +318,12 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu": cpu_model(),
-        "cpu_flags": [flag for flag in _TELLING_FLAGS if flag in cpu_flags()],
+        "cpu_flags": _telling_flags(),
         "cores": cores(),
         "memory_bytes": memory_bytes(),
         "device": device,
         "gpu": gpu_name(device),
         "threads": os.environ.get("OMP_NUM_THREADS"),
         "preloaded": os.environ.get("LD_PRELOAD") or None,
+        "hardware": hardware().model_dump(),
     }
-
-
-def hardware_key(device: str = "cpu") -> str:
-    """A name, fit for a file, for what costs depend on: processor, instruction sets, cores, memory in GiB, GPU."""
-    facts = [cpu_model(), *(flag for flag in _TELLING_FLAGS if flag in cpu_flags()), str(cores())]
-    facts += [f"{memory_bytes() / 2**30:.0f}", gpu_name(device) or "cpu"]
-    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
-    shown = gpu_name(device) or f"{cpu_model()} {cores()} cores"
-    slug = re.sub(r"[^a-z0-9]+", "-", shown.casefold()).strip("-")[:60].strip("-")
-    return f"{slug}-{digest}"

@@ -8,5 +8,12 @@ def counted(number: float, what: str) -> str:
 
 
 def side_by_side(number: int, what: str = "run") -> str:
-    """How many go at a time: ``one run at a time``, ``2 runs side by side``."""
+    """How many go at a time: ``one run at a time``, ``2 runs side by side``; 0 is one in the process that asks."""
+    if number == 0:
+        return f"one {what} at a time in this process"
     return f"one {what} at a time" if number == 1 else f"{number:,} {what}s side by side"
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, or not show, spelled as an escape."""
+    return "".join(c if c.isprintable() or c.isspace() else c.encode("unicode_escape").decode() for c in text)

@@ -136,9 +136,9 @@ MUTANTS = (
     ),
     Mutant(
         "a finished run is trained again",
-        f"{PACKAGE}/experiments/worker.py",
-        "            if self.experiment.finished(self.run_id):\n                keep = False\n",
-        "            if self.experiment.folder is None:\n                keep = False\n",
+        f"{PACKAGE}/experiments/home.py",
+        "        if self.experiment.finished(run_id):\n",
+        "        if self.experiment.folder is None:\n",
         "tests/faults/test_processes.py::test_fault_50_a_loss_that_is_not_finite_is_an_outcome",
     ),
     Mutant(

@@ -20,6 +20,12 @@ def requirements() -> set[str]:
     return {re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]}
 
 
+def optional() -> set[str]:
+    """What the extras for users bring; the code that imports it says so where it is missing."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return {re.match(r"[\w.-]+", line)[0].lower() for name, lines in extras.items() if name != "dev" for line in lines}
+
+
 def imported() -> set[str]:
     """Top-level names that any module of the package imports, wherever in it."""
     names = set()
@@ -40,7 +46,7 @@ def test_every_requirement_is_imported() -> None:
 
 
 def test_every_import_is_required() -> None:
-    known = {MODULES.get(name, name.replace("-", "_")) for name in requirements()}
+    known = {MODULES.get(name, name.replace("-", "_")) for name in requirements() | optional()}
     assert imported() <= known, f"imported and not required: {sorted(imported() - known)}"
 
 

@@ -31,3 +31,9 @@ def test_many_errors_are_a_line_each_and_survive_a_process_boundary():
     again = pickle.loads(pickle.dumps(both))
     assert again.lines == ["a: x:1: do", "b: x:2: do"]
     assert again.exit_code == 2
+
+
+def test_control_characters_of_names_never_reach_a_terminal():
+    (line,) = DataError("cannot read", "a\x1b[31m\x9b\u202e\udcff\n.png").lines
+    assert line.isprintable()
+    assert "a\\x1b[31m" in line

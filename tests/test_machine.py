@@ -102,10 +102,47 @@ def test_the_environment_is_json_and_names_the_versions() -> None:
     assert facts["commit"] is None or re.fullmatch(r"[0-9a-f]{40,64}(\+changes)?", facts["commit"])
 
 
-def test_the_hardware_key_is_fit_for_a_file_name_and_stays() -> None:
-    key = machine.hardware_key("cpu")
-    assert re.fullmatch(r"[a-z0-9-]{9,80}", key)
-    assert key == machine.hardware_key("cpu")
+@linux
+def test_the_hardware_tells_steppings_of_one_name_apart() -> None:
+    here = machine.hardware()
+    assert here.cores == machine.cores()
+    text = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    for key in ("cpu family", "stepping"):
+        found = re.search(rf"^{key}\s*: (.*)$", text, re.MULTILINE)
+        assert found is None or found[1] in (here.processor_id or "").split("-")
+    other = here.model_copy(update={"processor_id": "25-1-1"})
+    assert not here.agrees(other)
+    assert here.agrees(machine.Hardware.model_validate_json(here.model_dump_json()))
+
+
+OLD_RUN = {
+    "cpu": "AMD EPYC", "cpu_flags": ["avx2"], "cores": 2, "memory_bytes": 25276063744, "device": "cpu", "gpu": None,
+    "packages": {"torch": "2.13.0+cpu"}, "preloaded": "/usr/lib/libtcmalloc_minimal.so.4",
+}  # fmt: skip
+OLD_COST = {"device": "AMD EPYC", "cores": 2, "memory_format": "channels_last", "allocator": "tcmalloc",
+            "torch": "2.13.0+cpu", "threads": 1}  # fmt: skip
+
+
+def test_what_older_versions_recorded_is_compared_by_what_they_knew() -> None:
+    run, cost = machine.Hardware.recorded(OLD_RUN), machine.Hardware.recorded(OLD_COST)
+    now = machine.Hardware(
+        processor="AMD EPYC", processor_id="25-17-1", flags=["avx2"], cores=2, memory_gib=24, gpus=[],
+        allocator="tcmalloc", torch="2.13.0+cpu",
+    )  # fmt: skip
+    assert run.agrees(cost)
+    assert now.agrees(run)
+    assert now.agrees(cost)
+    for changed in ({"cores": 4}, {"allocator": "glibc"}, {"torch": "2.12.0"}):
+        assert not now.model_copy(update=changed).agrees(run), changed
+        assert not now.model_copy(update=changed).agrees(cost), changed
+    assert not now.model_copy(update={"memory_gib": 48}).agrees(run)
+    assert not now.model_copy(update={"processor": "AMD EPYC 9654"}).agrees(run)
+    for ill in ({"hardware": 3}, {"cpu": [1], "packages": 2}, {"device": {}, "cores": "two"}):
+        assert machine.Hardware.recorded(ill) == machine.Hardware()
+    assert machine.Hardware.recorded({"hardware": now.model_dump()}) == now
+    h100 = machine.Gpu(name="H100", memory_mib=81559, driver="570.1")
+    assert machine.Hardware(gpus=[h100]).agrees(machine.Hardware.recorded({**OLD_RUN, "gpu": "H100"}))
+    assert not machine.Hardware(gpus=[h100]).agrees(machine.Hardware(gpus=[h100.model_copy(update={"driver": "580"})]))
 
 
 def test_load_average_is_three_numbers() -> None:

@@ -24,7 +24,8 @@ TESTS = (
     "tests/faults",
     "tests/training/test_loop.py",
     "tests/experiments/test_store.py",
-    "tests/experiments/test_config_mutations.py",
+    "tests/config/test_config_mutations.py",
+    "tests/cli/test_command_lines.py",
     "tests/analysis/test_simulated.py",
 )
 HEAD = """# What was tried, and survived

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.words import counted
 
 DONE = "done"
@@ -56,6 +57,7 @@ class CostRecord:
 
     Bytes are bytes, ``step_ms`` the median of a training step in milliseconds, ``step_ratio`` that time over the
     baseline's in the same interleaved rounds with its 95 % interval, ``train_seconds`` computed for a machine alone.
+    ``hardware`` is what tables call the machine, ``machine`` what tells it from others of that name.
     """
 
     network: str
@@ -74,6 +76,14 @@ class CostRecord:
     ratio_baseline: str = ""
     noise: float | None = None
     train_seconds: float | None = None
+    machine: Hardware | None = None
+
+
+def same_machine(one: CostRecord, other: CostRecord) -> bool:
+    """Whether two costs were measured on like hardware, as far as both know it, in the same way."""
+    if one.hardware != other.hardware:
+        return False
+    return one.machine is None or other.machine is None or one.machine.agrees(other.machine)
 
 
 @dataclass(frozen=True)

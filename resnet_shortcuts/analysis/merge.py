@@ -6,7 +6,14 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord, in_order
+from resnet_shortcuts.analysis.experiment_records import (
+    CostRecord,
+    ExperimentRecord,
+    Regime,
+    RunRecord,
+    in_order,
+    same_machine,
+)
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.shortcuts.catalogue import find
 
@@ -141,6 +148,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else text[:21] + "..."
 
 
+def _machine_names(measured: Sequence[CostRecord], unlike: CostRecord) -> list[str]:
+    """What tells the machines of these costs apart: their names, or all that is known of two of the same name."""
+    names = in_order(cost.hardware or "an unnamed machine" for cost in measured)
+    return names if len(names) > 1 else [str(measured[0].machine), str(unlike.machine)]
+
+
 def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list[CostRecord], list[str], list[str]]:
     """Costs, what is said of them, and notes: all of it if one kind of machine was measured on and against one
     baseline; otherwise what is the same everywhere, and why the rest is left out.
@@ -159,11 +172,11 @@ def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list
             said += experiment.cost_sentences
         kept |= new
     measured = [cost for experiment in experiments for cost in experiment.costs]
-    machines = in_order(cost.hardware for cost in measured)
+    unlike = next((cost for cost in measured if not same_machine(measured[0], cost)), None)
     bases = {cost.network: cost.ratio_baseline for cost in reversed(measured) if cost.ratio_baseline}
     other = [one.ratio_baseline for one in measured if one.ratio_baseline not in ("", bases.get(one.network))]
-    if len(machines) > 1:
-        names = " and ".join(machine or "an unnamed machine" for machine in machines)
+    if unlike is not None:
+        names = " and ".join(_machine_names(measured, unlike))
         note = f"Times and peak memory are left out: they were measured on unlike machines ({names})."
     elif other:
         names = " and ".join(in_order([*bases.values(), *other]))

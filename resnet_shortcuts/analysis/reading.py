@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from resnet_shortcuts import garbage_collector
-from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
+from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord, same_machine
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.errors import IntegrityError, RscError
+from resnet_shortcuts.experiments.sealed_files import NewerFormatError, shaped
 from resnet_shortcuts.experiments.store import CONFIG, HISTORY, read_costs, train_command
+from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.training.recipe import evaluated_images
+from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.cost_request import CostReport
@@ -31,7 +36,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
     runs: list[RunRecord] = []
     missing: list[tuple[str, str, int]] = []
     damaged: list[str] = []
-    config, text = _config(experiment, plan, damaged)
+    config, document, text = _config(experiment, plan, damaged)
     for planned in plan.runs:
         try:
             run = _ended(experiment, planned, images, history)
@@ -44,19 +49,18 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
             runs.append(run)
     regime = _regime(plan.runs[0].science if plan.runs else {}, config)
     reports, bad = _reports(experiment.cost_files())
-    compare = config.get("compare") or {}
     return ExperimentRecord(
         name=experiment.name,
         regime=regime,
         runs=_by_plan(runs, plan.runs),
-        config=config,
+        config=document,
         missing=missing,
         left_over=experiment.left_over(plan),
         damaged=[*damaged, *bad],
         costs=_costs(reports, regime, config),
-        baseline=compare.get("baseline"),
-        margin=float(compare.get("margin") or 0.2),
-        fail_above=compare.get("fail_above"),
+        baseline=config.compare.baseline,
+        margin=config.compare.margin,
+        fail_above=config.compare.fail_above,
         command=train_command(experiment.folder / CONFIG, experiment.results),
         config_text=text,
         cost_sentences=_sentences(reports, regime),
@@ -101,28 +105,54 @@ def _by_plan(runs: Sequence[RunRecord], planned: Sequence[PlannedRun]) -> list[R
     return sorted(runs, key=lambda run: (networks.index(run.network), shortcuts.index(run.shortcut)))
 
 
-def _config(experiment: Experiment, plan: Plan, damaged: list[str]) -> tuple[dict[str, Any], str]:
-    """The stored config as plain data. Strategies in it are not looked up: a custom one may be gone by now.
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+
+class _Data(_Section):
+    source: str = ""
+
+
+class _Run(_Section):
+    evaluate_every: Annotated[int, Field(ge=1)] = 1
+
+
+class _Compare(_Section):
+    baseline: str | None = None
+    margin: Annotated[float, Field(gt=0)] = 0.2
+    fail_above: float | None = None
+
+
+class _Config(_Section):
+    """What a comparison asks a stored config."""
+
+    data: _Data = _Data()
+    run: _Run = _Run()
+    compare: _Compare = _Compare()
+
+
+def _config(experiment: Experiment, plan: Plan, damaged: list[str]) -> tuple[_Config, dict[str, Any], str]:
+    """The stored config, as plain data and as text. Its strategies are not looked up: a custom one may be gone by now.
 
     One that cannot be read, or is not the plan's, is named in ``damaged``; the runs are shown all the same, with the
     default margin.
     """
     from resnet_shortcuts.config import yaml_lines
 
+    path = experiment.folder / CONFIG
     try:
         text = experiment.config_text(plan)
-        document = yaml_lines.parse(text, lambda line, column: f"{experiment.folder / CONFIG}:{line}").data
+        document = yaml_lines.parse(text, lambda line, column: f"{path}:{line}").data
+        return shaped(document, _Config, path), document, text
     except RscError as error:
         damaged.append(str(error))
-        return {}, ""
-    return (document if isinstance(document, dict) else {}), text
+        return _Config(), {}, ""
 
 
-def _regime(science: Mapping[str, Any], config: Mapping[str, Any]) -> Regime:
+def _regime(science: Mapping[str, Any], config: _Config) -> Regime:
     data, recipe = dict(science.get("data") or {}), dict(science.get("recipe") or {})
-    told = config.get("data") or {}
     return Regime(
-        source=str(told.get("source", "")),
+        source=config.data.source,
         train_images=data.get("train_size"),
         test_images=data.get("test_size"),
         epochs=recipe.get("epochs"),
@@ -144,47 +174,51 @@ def _reports(paths: Sequence[Path]) -> tuple[list[CostReport], list[str]]:
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             reports.append(read_costs(path))
+        except NewerFormatError as error:
+            damaged.append(str(error))
         except IntegrityError:
             damaged.append(f"cost report {path.name}")
     return reports, damaged
 
 
-def _costs(reports: Sequence[CostReport], regime: Regime, config: Mapping[str, Any]) -> list[CostRecord]:
+def _costs(reports: Sequence[CostReport], regime: Regime, config: _Config) -> list[CostRecord]:
     """One record a network and strategy, from the reports at the config's batch size; the newest report goes first.
 
     Reports from other machines than the newest one's are not mixed in.
     """
-    fitting = [one for one in reports if regime.batch_size in (None, one.request.batch_size)]
-    machine = _machine(fitting[0]) if fitting else ""
-    found: dict[tuple[str, str], CostRecord] = {}
-    for report in fitting:
-        if _machine(report) != machine:
-            continue
-        for record in _of_report(report, machine, regime, config):
-            found.setdefault((record.network, record.shortcut), record)
-    return list(found.values())
+    costs: dict[tuple[str, str], CostRecord] = {}
+    for report in _fitting(reports, regime):
+        for record in _of_report(report, regime, config):
+            first = next(iter(costs.values()), record)
+            if same_machine(first, record):
+                costs.setdefault((record.network, record.shortcut), record)
+    return list(costs.values())
+
+
+def _fitting(reports: Sequence[CostReport], regime: Regime) -> list[CostReport]:
+    """The reports at the config's batch size."""
+    return [report for report in reports if regime.batch_size in (None, report.request.batch_size)]
 
 
 def _sentences(reports: Sequence[CostReport], regime: Regime) -> list[str]:
     """What the newest report at the config's batch size says in words."""
     from resnet_shortcuts.cost.cost_sentences import sentences
 
-    fitting = [one for one in reports if regime.batch_size in (None, one.request.batch_size)]
+    fitting = _fitting(reports, regime)
     return [*sentences(fitting[0]), *fitting[0].warnings] if fitting else []
 
 
-def _machine(report: CostReport) -> str:
+def _machine_name(report: CostReport) -> str:
     facts = report.environment
-    threads = facts.get("threads")
-    parts = [facts.get("device"), f"{threads} thread{'s' if threads != 1 else ''}" if threads else None]
-    parts += [f"torch {facts['torch']}" if facts.get("torch") else None]
+    parts = [facts.device, counted(facts.threads, "thread") if facts.threads else None]
+    parts += [f"torch {facts.torch}" if facts.torch else None]
     return ", ".join(str(part) for part in parts if part)
 
 
-def _of_report(report: CostReport, machine: str, regime: Regime, config: Mapping[str, Any]) -> list[CostRecord]:
+def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[CostRecord]:
     from resnet_shortcuts.cost.cost_request import train_seconds
 
-    request = report.request
+    request, name, machine = report.request, _machine_name(report), Hardware.recorded(report.environment.model_dump())
     races = {race.network: race for race in report.races}
     steps, evaluated = _work(regime, config)
     found = []
@@ -198,7 +232,8 @@ def _of_report(report: CostReport, machine: str, regime: Regime, config: Mapping
             CostRecord(
                 network=row.network,
                 shortcut=row.shortcut,
-                hardware=machine,
+                hardware=name,
+                machine=machine,
                 precision=request.precision,
                 batch_size=request.batch_size,
                 parameters=row.parameters,
@@ -217,7 +252,7 @@ def _of_report(report: CostReport, machine: str, regime: Regime, config: Mapping
     return found
 
 
-def _work(regime: Regime, config: Mapping[str, Any]) -> tuple[int | None, int]:
+def _work(regime: Regime, config: _Config) -> tuple[int | None, int]:
     """Optimizer steps of one run, and images of all its evaluations; None where the regime does not say."""
     if not regime.train_images or not regime.batch_size:
         return None, 0
@@ -226,7 +261,7 @@ def _work(regime: Regime, config: Mapping[str, Any]) -> tuple[int | None, int]:
     evaluated = evaluated_images(
         steps,
         max(1, an_epoch),
-        int((config.get("run") or {}).get("evaluate_every") or 1),
+        config.run.evaluate_every,
         test_images=regime.test_images or 0,
         validation_images=int(regime.data.get("validation") or 0),
     )

@@ -16,6 +16,7 @@ from resnet_shortcuts.analysis.letters import letters
 from resnet_shortcuts.analysis.statistics import ALPHA, Paired
 from resnet_shortcuts.analysis.summary import accuracies, cells_of
 from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.shortcuts.catalogue import label_meant
 from resnet_shortcuts.suggestions import did_you_mean
 from resnet_shortcuts.words import counted
 
@@ -128,25 +129,13 @@ def resolve_baseline(record: ExperimentRecord, wanted: str | None) -> str:
     asked = wanted or record.baseline
     if asked is None:
         return _DEFAULT_BASELINE if _DEFAULT_BASELINE in names else names[0]
-    found = _by_name(asked, names)
+    found = label_meant(asked, names)
     if found is None and wanted is None:
         return _DEFAULT_BASELINE if _DEFAULT_BASELINE in names else names[0]
     if found is None:
         raise UsageError(f"the baseline '{asked}' is not among the runs of '{record.name}'", "--baseline",
                          did_you_mean(asked, names))  # fmt: skip
     return found
-
-
-def _by_name(asked: str, names: Sequence[str]) -> str | None:
-    from resnet_shortcuts.shortcuts.catalogue import find
-
-    folded = {name.casefold(): name for name in names}
-    if asked.casefold() in folded:
-        return folded[asked.casefold()]
-    try:
-        return folded.get(find(asked).name.casefold())
-    except UsageError:
-        return None
 
 
 def judge(record: ExperimentRecord, baseline: str | None = None, margin: float | None = None) -> Verdicts:

@@ -25,6 +25,7 @@ from resnet_shortcuts.cli import (
 )
 from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.output import say
+from resnet_shortcuts.cli.streams import make_unbreakable
 from resnet_shortcuts.errors import Exit, RscError
 from resnet_shortcuts.suggestions import did_you_mean
 
@@ -51,40 +52,39 @@ _ParserError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class _Terminated(BaseException):
-    """SIGTERM outside the sweep of ``train``, which handles its own; nothing else catches it, as KeyboardInterrupt."""
+    """SIGTERM or SIGHUP outside the sweep of ``train``: like KeyboardInterrupt, nothing else catches it."""
 
 
 @contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Within, SIGTERM raises `_Terminated`, so that child processes are ended and an error line is printed."""
+def _terminable() -> Iterator[None]:
+    """Within, SIGTERM and SIGHUP raise `_Terminated`, so that processes are ended and a line is printed."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise _Terminated
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, end)
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves SIGHUP
+                before[number] = signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of ``rsc``: runs a command, prints errors as one line each, exits with the right code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    code = _run(arguments)
-    sys.exit(code)
+    make_unbreakable()
+    sys.exit(_run(arguments))
 
 
 def _run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
-        with _sigterm_raises():
+        with _terminable():
             result = command.main(args=arguments, prog_name="rsc", standalone_mode=False)
         if result == Exit.INTERRUPTED:  # Typer makes this of KeyboardInterrupt
             raise KeyboardInterrupt
@@ -130,7 +130,7 @@ def _parser_error(command: object, error: Exception) -> int:
     elif message.startswith("No such option") and context:
         options = [option for parameter in context.command.params for option in parameter.opts]
         name = getattr(error, "option_name", "")
-        todo = did_you_mean(name, options)
+        todo = did_you_mean(name, options) or todo
         message = f"no such option '{name}'"
     message = message[:1].lower() + message[1:].rstrip(".")
     _complain(f"{message}: {where}: {todo}")

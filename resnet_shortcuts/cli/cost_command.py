@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Format, Output, Override, Results
+from resnet_shortcuts.cli.options import (
+    DEFAULT_RESULTS,
+    ConfigFile,
+    DataRoot,
+    Debug,
+    Format,
+    Output,
+    Override,
+    Results,
+    chosen_config,
+)
 from resnet_shortcuts.cli.output import chosen_format, say, show
-from resnet_shortcuts.cli.progress import StageProgress
+from resnet_shortcuts.cli.progress import StageProgress, say_waiting
 from resnet_shortcuts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +35,7 @@ SECONDS = 120.0
 @app.command()
 def cost(
     context: typer.Context,
+    file: ConfigFile = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Networks, strategies and settings of a config.")
     ] = None,
@@ -56,10 +67,11 @@ def cost(
 ) -> int:
     """Show parameters, multiply-adds and saved bytes; with --measure also memory by part, peak memory and time."""
     from resnet_shortcuts.analysis.cost_table import cost_data, cost_tables
-    from resnet_shortcuts.cost.cost_launch import run_cost_pass
-    from resnet_shortcuts.experiments import processes
+    from resnet_shortcuts.experiments.study import measure as measure_request
 
     chosen = chosen_format(format_, output)
+    if file is not None:
+        config = chosen_config(file, config, "rsc cost")
     if (config is None) == (not network):
         raise UsageError(
             "--config and --network: exactly one is needed", "rsc cost", "name what to measure by one of them"
@@ -79,7 +91,7 @@ def cost(
         request = _request(
             network or [], shortcut, input_shape, classes, batch_size, device, precision, baseline, changes
         )
-        report = run_cost_pass(request, StageProgress(), processes.environment(request.threads))
+        report = measure_request(request, StageProgress(), say_waiting)
     for warning in report.warnings:
         say(f"warning: {warning}")
     show(cost_tables(report), chosen, output, cost_data(report))
@@ -91,19 +103,17 @@ def _of_config(
 ) -> "CostReport":
     """The costs of a config's networks and strategies; a measured report is kept with its experiment."""
     from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
-    from resnet_shortcuts.cost.cost_launch import run_cost_pass
-    from resnet_shortcuts.experiments import processes
     from resnet_shortcuts.experiments.store import Experiment
-    from resnet_shortcuts.experiments.study import cost_request, measure_costs, open_study
+    from resnet_shortcuts.experiments.study import cost_request, measure, measure_costs, open_study
 
     loaded, document = read_config(path, [*overrides, *([f"run.device={device}"] if device else [])])
     check_results_folder(results, loaded.name)
-    with document.telling_lines():
+    with document.locating_errors():
         study = open_study(loaded, data_root, StageProgress())
     request = cost_request(study, **changes)
     if "time" not in changes["passes"]:
-        return run_cost_pass(request, StageProgress(), processes.environment(request.threads))
-    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress())
+        return measure(request, StageProgress(), say_waiting)
+    return measure_costs(study, Experiment(results, loaded.name), request, StageProgress(), say_waiting)
 
 
 def _request(
@@ -134,7 +144,8 @@ def _request(
         try:
             specs.append(NetworkSpec.model_validate(name))
         except ValidationError as error:
-            raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, "), "--network") from None
+            reason: UsageError = error.errors()[0]["ctx"]["error"]
+            raise UsageError(reason.what, "--network", reason.todo) from None
     chosen = [find(name) for name in dict.fromkeys(shortcuts)] if shortcuts else list(strategies())
     if "time" in changes["passes"] and find(baseline) not in chosen:
         chosen.insert(0, find(baseline))  # ratios to it are asked for

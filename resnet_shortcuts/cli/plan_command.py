@@ -1,7 +1,19 @@
 """``rsc plan``: validates a config and shows what would run. Trains nothing."""
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Format, Output, Override, Results
+from resnet_shortcuts.cli.learning_rate import course_rows, course_table, milestones_line
+from resnet_shortcuts.cli.options import (
+    DEFAULT_RESULTS,
+    Config,
+    ConfigFile,
+    DataRoot,
+    Debug,
+    Format,
+    Output,
+    Override,
+    Results,
+    chosen_config,
+)
 from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.cli.progress import duration
 from resnet_shortcuts.tables import Column, Table
@@ -19,7 +31,8 @@ COLUMNS = (
 
 @app.command()
 def plan(
-    config: Config,
+    file: ConfigFile = None,
+    config: Config = None,
     overrides: Override = None,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
@@ -27,20 +40,20 @@ def plan(
     output: Output = None,
     debug: Debug = False,
 ) -> None:
-    """Validate a config and show what would run: runs done and to do, parameters, multiply-adds, estimated time."""
+    """Validate a config and show what would run: runs done and to do, costs, estimated time, learning rate."""
     from resnet_shortcuts.config.experiment_config import read_config
     from resnet_shortcuts.experiments.estimate import START_SECONDS, estimate
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import network_counts, open_study
 
     chosen = chosen_format(format_, output)
-    loaded, document = read_config(config, overrides or [])
-    with document.telling_lines():
+    loaded, document = read_config(chosen_config(file, config, "rsc plan"), overrides or [])
+    with document.locating_errors():
         study = open_study(loaded, data_root, lambda *_: None)
     if study.warning:
         say(f"warning: {study.warning}")
     experiment = Experiment(results, study.config.name)
-    with document.telling_lines():
+    with document.locating_errors():
         rows = network_counts(study)
     for row in rows:
         runs = [run for run in study.plan.runs if (run.network, run.shortcut) == (row["network"], row["shortcut"])]
@@ -58,6 +71,7 @@ def plan(
         "jobs": estimates.jobs,
         "estimated_seconds": total,
         "estimated_from": estimates.source,
+        "learning_rate": course_rows(study),
     }
     table = Table("plan", COLUMNS, rows, facts=facts)
     if chosen == "json":
@@ -67,7 +81,10 @@ def plan(
         f"{study.config.name}: {study.train_images:,} training and {study.test_images:,} test images, "
         f"{counted(study.steps, 'step')} a run, {study.precision} on {study.device}, {side_by_side(estimates.jobs)}"
     )
-    show([table], chosen, output)
+    reading = milestones_line(study)
+    if reading:
+        say(reading)
+    show([table, course_table(study)], chosen, output)
     to_do = sum(row["runs_to_do"] for row in rows)
     left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
     say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")

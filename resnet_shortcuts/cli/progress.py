@@ -9,10 +9,10 @@ from resnet_shortcuts.cli.output import say
 from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
-    from resnet_shortcuts.experiments.runner import Event
+    from resnet_shortcuts.experiments.runner import SweepEvent
 
 LINE_SECONDS = 20.0
-"""Off a terminal a line at most this often, so that logs are not flooded; failures and warnings are always told."""
+"""Off a terminal a line at most this often, so that logs are not flooded; failures and warnings are always shown."""
 
 
 class SweepProgress:
@@ -21,13 +21,13 @@ class SweepProgress:
     def __init__(self, steps: int, jobs: int) -> None:
         self.steps, self.jobs = steps, jobs
         self.began = time.monotonic()
-        self.told = self.began
+        self.shown = self.began
         self.running: dict[str, tuple[str, int]] = {}
         self.trained = self.finished = self.total = 0
         self._display: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if self.jobs and sys.stderr.isatty():  # in this process a debugger may be at work there
             from rich.console import Console
             from rich.live import Live
 
@@ -41,7 +41,7 @@ class SweepProgress:
         if self._display is not None:
             self._display.stop()
 
-    def __call__(self, event: "Event") -> None:
+    def __call__(self, event: "SweepEvent") -> None:
         """Take in one event of the sweep."""
         self.finished, self.total = event.finished, event.total
         if event.run is not None:
@@ -52,10 +52,10 @@ class SweepProgress:
                 self.running.pop(event.run.run_id, None)
             self.trained += event.kind in {"done", "diverged", "failed"}
             if event.kind in {"warning", "failed", "diverged"}:
-                self._tell(f"{'warning' if event.kind == 'warning' else event.kind}: {label}: {event.text}")
+                self._print(f"{'warning' if event.kind == 'warning' else event.kind}: {label}: {event.text}")
         self._show()
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self._display is not None:
             self._display.console.print(line, markup=False, highlight=False)
         else:
@@ -67,8 +67,8 @@ class SweepProgress:
             from rich.text import Text
 
             self._display.update(Text(self._text()))
-        elif self.running and now - self.told >= LINE_SECONDS:
-            self.told = now
+        elif self.running and now - self.shown >= LINE_SECONDS:
+            self.shown = now
             say(self._text().splitlines()[0])
 
     def _text(self) -> str:
@@ -88,7 +88,7 @@ class SweepProgress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds, minutes or hours, rounded for reading."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -99,18 +99,18 @@ class StageProgress:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.told = 0.0
+        self.shown = 0.0
         self._drawn = False
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` is reached."""
         now = time.monotonic()
         terminal = sys.stderr.isatty()
-        if now - self.told < (0.1 if terminal else LINE_SECONDS) and done < total:
+        if now - self.shown < (0.1 if terminal else LINE_SECONDS) and done < total:
             return
         if not terminal and now - self.began < LINE_SECONDS:
             return
-        self.told = now
+        self.shown = now
         if terminal:
             print(
                 f"\r\x1b[2K{what}: {done:,} of {total:,}",
@@ -120,3 +120,8 @@ class StageProgress:
             )
         else:
             say(f"{what}: {done:,} of {total:,}")
+
+
+def say_waiting() -> None:
+    """Say why nothing happens: times are taken by one process at a time."""
+    say("waiting for another cost pass on this machine to end")

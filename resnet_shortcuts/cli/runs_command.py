@@ -1,4 +1,4 @@
-"""``rsc runs``: every run of an experiment and what became of it; ``--prune`` removes what is not finished."""
+"""``rsc runs``: every run of an experiment and what became of it; ``--prune`` deletes what is not finished."""
 
 import sys
 from collections import Counter
@@ -32,14 +32,14 @@ def runs(
     experiment: Annotated[str | None, typer.Argument(metavar="[NAME|DIR]", help="Without it, the newest.")] = None,
     format_: Format = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove what is neither finished nor running, after asking.")
+        bool, typer.Option("--prune", help="Delete what is neither finished nor running, after asking.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
     output: Output = None,
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
-    """List the runs of an experiment: done, running, interrupted, diverged, failed, damaged, planned, left over."""
+    """List the runs of an experiment and what became of each: done, running, interrupted, failed, damaged and so on."""
     from resnet_shortcuts.experiments.run_states import list_runs
 
     chosen = chosen_format(format_, output)
@@ -54,7 +54,7 @@ def runs(
     counts = ", ".join(f"{number} {state}" for state, number in Counter(row["state"] for row in rows).items())
     notes = [f"{counted(len(rows), 'run')}: {counts}"]
     show([Table("runs", COLUMNS, rows, notes=notes, facts={"name": found.name})], chosen, output)
-    return Exit.INTEGRITY if any(row["state"] == "damaged" for row in rows) else Exit.OK
+    return Exit.INTEGRITY if any(row["state"] in ("damaged", "newer") for row in rows) else Exit.OK
 
 
 def _prune(experiment: Any, yes: bool) -> int:
@@ -62,16 +62,16 @@ def _prune(experiment: Any, yes: bool) -> int:
 
     folders = prunable(experiment)
     if not folders:
-        say(f"{experiment.name}: nothing to remove")
+        say(f"{experiment.name}: nothing to delete")
         return Exit.OK
+    for folder in folders:
+        say(str(folder))
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError("--prune asks before it removes", "no terminal to ask on", "add --yes")
-        for folder in folders:
-            say(str(folder))
-        if not typer.confirm(f"Remove {counted(len(folders), 'unfinished run')}?", err=True):
-            say("nothing was removed")
+            raise UsageError("--prune asks before it deletes", "no terminal to ask on", "add --yes")
+        if not typer.confirm(f"Delete {counted(len(folders), 'unfinished run')}?", err=True):
+            say("nothing was deleted")
             return Exit.OK
-    removed = prune(experiment)
-    say(f"removed {counted(len(removed), 'unfinished run')} of {experiment.name}; finished ones were not touched")
+    deleted = prune(experiment)
+    say(f"deleted {counted(len(deleted), 'unfinished run')} of {experiment.name}; finished ones were not touched")
     return Exit.OK

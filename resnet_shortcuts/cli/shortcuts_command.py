@@ -20,7 +20,7 @@ def shortcuts(
     debug: Debug = False,
 ) -> None:
     """List the shortcut strategies: name, aliases, one line, source."""
-    from resnet_shortcuts.properties.shortcut_document import describe
+    from resnet_shortcuts.properties.shortcut_description import describe
     from resnet_shortcuts.shortcuts.catalogue import find, strategies
 
     chosen = chosen_format(format_, output)

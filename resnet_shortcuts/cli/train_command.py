@@ -5,10 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Config, DataRoot, Debug, Override, Results
+from resnet_shortcuts.cli.learning_rate import milestones_line
+from resnet_shortcuts.cli.options import (
+    DEFAULT_RESULTS,
+    Config,
+    ConfigFile,
+    DataRoot,
+    Debug,
+    Override,
+    Results,
+    chosen_config,
+)
 from resnet_shortcuts.cli.output import deliver, say
-from resnet_shortcuts.cli.progress import StageProgress, SweepProgress, duration
-from resnet_shortcuts.errors import Exit, IntegrityError
+from resnet_shortcuts.cli.progress import StageProgress, SweepProgress, duration, say_waiting
+from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.words import counted, side_by_side
 
 if TYPE_CHECKING:
@@ -19,9 +29,12 @@ if TYPE_CHECKING:
 
 @app.command()
 def train(
-    config: Config,
+    file: ConfigFile = None,
+    config: Config = None,
     overrides: Override = None,
-    jobs: Annotated[str, typer.Option("--jobs", "-j", help="Runs side by side; auto: one a core (CPU).")] = "auto",
+    jobs: Annotated[
+        str, typer.Option("--jobs", "-j", help="Runs side by side; auto: one a core (CPU); 0: in this process.")
+    ] = "auto",
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait for runs that another process trains; else exit 75.")
     ] = True,
@@ -35,43 +48,50 @@ def train(
     """
     from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
 
-    loaded, document = read_config(config, overrides or [])
+    loaded, document = read_config(chosen_config(file, config, "rsc train"), overrides or [])
     check_results_folder(results, loaded.name)
 
+    from resnet_shortcuts.data.dataset import remarks
+    from resnet_shortcuts.experiments.plan_guard import training
     from resnet_shortcuts.experiments.runner import run_plan
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study, rerunnable
 
-    with document.telling_lines():
+    with document.locating_errors():
         study = open_study(loaded, data_root, StageProgress())
     if study.warning:
         say(f"warning: {study.warning}")
+    for line in remarks(study.folder, study.config.data):
+        say(line)
     at_once = jobs_of(study, jobs)
     stored = Experiment(results, loaded.name)
     to_do = [run for run in study.plan.runs if not stored.intact(run.run_id)]
     if to_do:
-        with document.telling_lines():
+        with document.locating_errors():
             check_networks(study)
-    experiment = Experiment.create(results, rerunnable(loaded, data_root), study.plan)
-    say(
-        f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side(at_once)}, "
-        f"{study.precision} on {study.device}"
-    )
-    with SweepProgress(study.steps, at_once) as progress:
-        summary = run_plan(
-            study.plan,
-            loaded,
-            study.folder,
-            experiment,
-            jobs=at_once,
-            device=study.device,
-            progress=progress,
-            wait=wait,
+    with training(stored, study.plan):
+        experiment = Experiment.create(results, rerunnable(loaded, data_root), study.plan)
+        say(
+            f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side(at_once)}, "
+            f"{study.precision} on {study.device}"
         )
-    if summary.done:
-        say(f"trained {counted(len(summary.done), 'run')}")
-    _measure(study, experiment)
-    return _finish(study, experiment, summary)
+        if reading := milestones_line(study):
+            say(reading)
+        with SweepProgress(study.steps, at_once) as progress:
+            summary = run_plan(
+                study.plan,
+                loaded,
+                study.folder,
+                experiment,
+                jobs=at_once,
+                device=study.device,
+                progress=progress,
+                wait=wait,
+            )
+        if summary.done:
+            say(f"trained {counted(len(summary.done), 'run')}")
+        _measure(study, experiment)
+        return _finish(study, experiment, summary)
 
 
 def _measure(study: "Study", experiment: "Experiment") -> None:
@@ -84,7 +104,7 @@ def _measure(study: "Study", experiment: "Experiment") -> None:
         return
     if measured:
         say(f"measuring costs with nothing else running (about {duration(study.config.cost.seconds)})")
-    for warning in measure_costs(study, experiment, request, StageProgress()).warnings:
+    for warning in measure_costs(study, experiment, request, StageProgress(), say_waiting).warnings:
         say(f"warning: {warning}")
 
 
@@ -104,4 +124,4 @@ def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int
             say(f"error: run {kind}: {labels.get(run_id, run_id)} ({run_id}): {reason}")
     if record.damaged:
         raise IntegrityError("; ".join(record.damaged), str(experiment.folder), "run the same command again")
-    return summary.exit_code if summary.exit_code != Exit.OK else Exit.OK
+    return summary.exit_code

@@ -1,6 +1,6 @@
 """YAML read strictly, and every value with the place where it stands, so that an error can point at its line.
 
-Differences from PyYAML's safe loader, each of which has bitten users of other tools:
+Differences from PyYAML's safe loader, each of which has caught users of other tools:
 
 - scalars follow the core schema of YAML 1.2: ``1e-3`` is a number, ``012`` is twelve, only ``true`` and ``false`` are
   booleans (``no``, ``yes``, ``on``, ``off`` stay text), dates stay text, ``<<`` is an ordinary key;
@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from resnet_shortcuts.errors import EnvironmentFault, ManyErrors, RscError, SettingError, UsageError
-from resnet_shortcuts.suggestions import did_you_mean
+from resnet_shortcuts.words import printable
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 10_000
@@ -39,6 +39,16 @@ class Document:
     data: Any
     places: dict[ValuePath, str] = field(default_factory=dict)
 
+    def value(self, path: ValuePath) -> Any:
+        """The value at a path; None where there is none."""
+        value = self.data
+        for step in path:
+            try:
+                value = value[step]
+            except (LookupError, TypeError):
+                return None
+        return value
+
     def where(self, path: ValuePath) -> str:
         """The place of a value, or of the nearest thing around it that stands in the document."""
         for length in range(len(path), -1, -1):
@@ -47,13 +57,17 @@ class Document:
         return ""
 
     @contextmanager
-    def telling_lines(self) -> Iterator[None]:
-        """Puts file and line (or the ``--set``) into errors that know the key of a setting only."""
+    def locating_errors(self) -> Iterator[None]:
+        """Puts file and line (or the ``--set``) into errors that only know the key of a setting."""
         try:
             yield
         except SettingError as error:
-            path = tuple(int(step) if step.isdecimal() else step for step in error.where.split("."))
-            raise UsageError(error.what, printable(self.where(path)), error.todo) from error
+            raise UsageError(error.what, printable(self.where(key_path(error.where))), error.todo) from error
+
+
+def key_path(key: str) -> ValuePath:
+    """The path of a dotted key: ``data.classes.1`` is item 1 of a list."""
+    return tuple(int(step) if step.isdecimal() else step for step in key.split(".")) if key else ()
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -68,22 +82,19 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
-        if getattr(event, "tag", None) is not None:
-            raise _RefusedError(
-                f"tag {str(event.tag).replace('tag:yaml.org,2002:', '!!')[:60]!r}",
-                event.start_mark,
-                "tags are not used here: remove it",
-            )
+        tag = getattr(event, "tag", None)
         self._count += 1
         self._depth += 1
+        if tag is not None:
+            short = str(tag).replace("tag:yaml.org,2002:", "!!")[:60]
+            raise _RefusedError(f"tag {short!r}", event.start_mark, "tags are not used here: remove it")
         if self._depth > MAX_DEPTH:
             raise _RefusedError("nested too deeply", event.start_mark, f"at most {MAX_DEPTH} levels")
         if self._count > MAX_VALUES:
             raise _RefusedError("too many values", event.start_mark, f"at most {MAX_VALUES:,}")
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self._depth -= 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 class _RefusedError(Exception):
@@ -129,9 +140,9 @@ def read_text(path: Path) -> str:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError("no such file", str(path), _others_beside(path)) from None
+        raise UsageError("no such file", str(path), "check the path") from None
     except PermissionError:
-        raise EnvironmentFault("may not be read", str(path), "check its permissions") from None
+        raise EnvironmentFault("cannot be read", str(path), "check its permissions") from None
     except (OSError, ValueError) as error:  # a folder, a name too long, a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError("cannot read the config", repr(str(path))[1:-1][:300], reason.lower()) from None
@@ -144,14 +155,6 @@ def read_text(path: Path) -> str:
         raise UsageError("not UTF-8 text", f"{path}:{line}", "save the file as UTF-8") from None
 
 
-def _others_beside(path: Path) -> str:
-    try:
-        others = sorted(other.name for other in path.parent.glob("*.y*ml"))[:50]
-    except (OSError, ValueError):
-        others = []
-    return did_you_mean(path.name, others) if others else "check the path"
-
-
 def parse(text: str, place: Place) -> Document:
     """Reads one YAML document. `place` names a position for the user. Raises UsageError or ManyErrors."""
     loader: _StrictLoader | None = None
@@ -161,35 +164,25 @@ def parse(text: str, place: Place) -> Document:
     except _RefusedError as error:
         raise UsageError(error.what, _at(place, error.mark), error.todo) from None
     except yaml.MarkedYAMLError as error:
-        raise UsageError(f"invalid YAML: {_reason(error)}", _at(place, error.problem_mark), "mend it there") from None
+        reason = " ".join(f"{error.context or ''} {error.problem or ''}".split()) or "cannot be read"
+        raise UsageError(f"invalid YAML: {reason}", _at(place, error.problem_mark), "fix it there") from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        raise UsageError(
-            f"invalid YAML: character U+{int(error.character):04X} is not allowed", place(line, column), "remove it"
-        ) from None
+        what = f"invalid YAML: character U+{int(error.character):04X} is not allowed"
+        raise UsageError(what, place(line, column), "remove it") from None
     except (ValueError, OverflowError) as error:  # PyYAML lets an escape such as "\Uffffffff" fail in chr()
         mark = loader.get_mark() if loader is not None else None
-        raise UsageError(f"invalid YAML: {error}", _at(place, mark), "mend it there") from None
+        raise UsageError(f"invalid YAML: {error}", _at(place, mark), "fix it there") from None
     builder = _Builder(place)
     data = builder.build(node, ())
     if builder.errors:
-        unique = {str(error): error for error in builder.errors}
-        raise ManyErrors(unique.values()) if len(unique) > 1 else builder.errors[0]
+        raise ManyErrors(builder.errors.values()) if len(builder.errors) > 1 else next(iter(builder.errors.values()))
     return Document(data, builder.places)
 
 
 def _at(place: Place, mark: yaml.Mark | None) -> str:
     return place(mark.line + 1, mark.column + 1) if mark is not None else place(1, 1)
-
-
-def _reason(error: yaml.MarkedYAMLError) -> str:
-    return " ".join(f"{error.context or ''} {error.problem or ''}".split()) or "cannot be read"
-
-
-def printable(text: str) -> str:
-    """The text with what a terminal would act on, or not show, spelled as an escape."""
-    return "".join(c if c.isprintable() or c.isspace() else c.encode("unicode_escape").decode() for c in text)
 
 
 def kind(value: Any) -> str:
@@ -211,14 +204,14 @@ class _Builder:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.places: dict[ValuePath, str] = {}
-        self.errors: list[RscError] = []
+        self.errors: dict[str, RscError] = {}
         self._values = 0
 
     def build(self, node: yaml.Node | None, path: ValuePath) -> Any:
         if node is None:
             return None
         self._values += 1
-        if self._values > MAX_VALUES or len(path) > MAX_DEPTH:  # aliases that multiply, or that hold themselves
+        if self._values > MAX_VALUES or len(path) > MAX_DEPTH:  # aliases that multiply, or that contain themselves
             raise UsageError("too many values behind aliases", _at(self.place, node.start_mark), "write them out")
         self.places.setdefault(path, self._line(node))
         if isinstance(node, yaml.MappingNode):
@@ -230,44 +223,42 @@ class _Builder:
     def _line(self, node: yaml.Node) -> str:
         return self.place(node.start_mark.line + 1, 0)
 
+    def _refuse(self, what: str, node: yaml.Node, todo: str) -> None:
+        error = UsageError(what, self._line(node), todo)
+        self.errors[str(error)] = error
+
     def _mapping(self, node: yaml.MappingNode, path: ValuePath) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        first: dict[str, int] = {}
+        mapping: dict[str, Any] = {}
+        lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            scalar = isinstance(key_node, yaml.ScalarNode)
+            key = self._scalar(key_node) if scalar else None
             if not isinstance(key, str) or not key.isprintable() or not 0 < len(key) <= 100:
-                shown = ascii(key_node.value[:40]) if isinstance(key_node, yaml.ScalarNode) else "of several parts"
-                self.errors.append(UsageError(f"key {shown} is not a name", self._line(key_node), "mend it"))
-                continue
-            line = key_node.start_mark.line + 1
-            if key in first:
-                todo = f"it stands in line {first[key]} already: keep one"
-                self.errors.append(UsageError(f"duplicate key {key[:60]!r}", self._line(key_node), todo))
-                continue
-            first[key] = line
-            self.places[(*path, key)] = self._line(key_node)
-            result[key] = self.build(value_node, (*path, key))
-        return result
+                shown = ascii(key_node.value[:40]) if scalar else "of several parts"
+                self._refuse(f"key {shown} is not a name", key_node, "use a word; a number needs quotes")
+            elif key in lines:
+                self._refuse(f"duplicate key {key[:60]!r}", key_node, f"line {lines[key]} has it already: keep one")
+            else:
+                lines[key] = key_node.start_mark.line + 1
+                self.places[(*path, key)] = self._line(key_node)
+                mapping[key] = self.build(value_node, (*path, key))
+        return mapping
 
     def _scalar(self, node: yaml.Node) -> Any:
         text: str = node.value
-        tag = node.tag.rpartition(":")[2]
-        if tag == "null":
-            return None
-        if tag == "bool":
-            return text.lower() == "true"
-        if tag == "int":
-            if len(text) > 40:
-                self.errors.append(UsageError("number too long", self._line(node), "at most 40 digits"))
-                return 0
-            return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-        if tag == "float":
-            special = text.lower().lstrip("+-")
-            if special in (".inf", ".nan"):
-                return math.nan if special == ".nan" else math.copysign(math.inf, -1 if text[0] == "-" else 1)
-            return float(text)
+        match node.tag.rpartition(":")[2]:
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int" if len(text) <= 40:
+                return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+            case "int":
+                self._refuse("number too long", node, "at most 40 digits")
+            case "float" if text.lower().lstrip("+-") == ".nan":
+                return math.nan
+            case "float":
+                return float(text.lower().replace(".inf", "inf"))
         if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n" for c in text):
-            shown = ascii(text[:40])
-            self.errors.append(UsageError(f"control character in {shown}", self._line(node), "remove it"))
-            return ""
+            self._refuse(f"control character in {text[:40]!a}", node, "remove it")
         return text

@@ -1,17 +1,44 @@
 """Runs a cost pass in a process of its own, from a parent that needs no torch."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
 
 from resnet_shortcuts import errors
+from resnet_shortcuts.child_process import Fault, Message, Request, launch
 from resnet_shortcuts.cost import cost_environment
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, report_key
 
 Progress = Callable[[str, int, int], None]
+
+
+class CostPass(Request):
+    """What the process of a cost pass is started for."""
+
+    kind: Literal["cost"] = "cost"
+    request: CostRequest
+
+
+class CostProgress(Message):
+    """``done`` of ``total`` stages are measured; the newest is ``what``."""
+
+    event: Literal["progress"] = "progress"
+    what: str
+    done: int
+    total: int
+
+
+class CostMeasured(Message):
+    """The pass is complete."""
+
+    event: Literal["measured"] = "measured"
+    report: CostReport
+
+
+CostEvent = Annotated[CostProgress | CostMeasured | Fault, Field(discriminator="event")]
+_EVENTS: TypeAdapter[CostProgress | CostMeasured | Fault] = TypeAdapter(CostEvent)
 
 
 def key_of(request: CostRequest) -> str:
@@ -28,43 +55,20 @@ def run_cost_pass(
     """Measures in a fresh process with the request's number of threads and returns its report.
 
     `environ` is added to this process's environment: give the training workers' (allocator, preloads), so that times
-    are theirs. `log` receives what the process writes to standard error; without it, that goes to this one's.
-    Raises the `RscError` that the process met, or EnvironmentFault if it ended without an answer. An exception here
-    (Ctrl-C) ends the process.
+    are theirs. `log` receives what the process prints. Raises the `RscError` that the process met, or EnvironmentFault
+    if it ended without a report. An exception here (Ctrl-C) ends the process.
     """
     threads = str(request.threads)
-    settings = {**os.environ, **(environ or {}), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    command = [sys.executable, "-m", "resnet_shortcuts.cost.cost_process"]
-    stderr = None if log is None else log.open("ab")
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=settings, text=True
-    )
+    variables = {**(environ or {}), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    child = launch(CostPass(request=request), _EVENTS, variables, log)
     try:
-        return _converse(process, request, progress, log)
+        while event := child.next_event():
+            if isinstance(event, CostMeasured):
+                return event.report
+            if isinstance(event, Fault):
+                raise event.as_error()
+            progress(event.what, event.done, event.total)
+        where = str(log) if log else child.reason()
+        raise errors.EnvironmentFault("the cost pass ended without a result", where, "run it again, see rsc doctor")
     finally:
-        process.kill()
-        process.wait()
-        if stderr is not None:
-            stderr.close()
-
-
-def _converse(process: subprocess.Popen[str], request: CostRequest, progress: Progress, log: Path | None) -> CostReport:
-    assert process.stdin is not None  # noqa: S101 - both are pipes, as asked for above
-    assert process.stdout is not None  # noqa: S101
-    try:
-        process.stdin.write(request.model_dump_json())
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # it died at once; the loop below finds no answer
-    for line in process.stdout:
-        answer = json.loads(line)
-        if "progress" in answer:
-            progress(*answer["progress"])
-        elif "error" in answer:
-            kind, *words = answer["error"]
-            known = getattr(errors, kind, errors.RscError)
-            raise known(*words) if known is not errors.ManyErrors else errors.UsageError(*words)
-        else:
-            return CostReport.model_validate(answer["report"])
-    where = f"exit status {process.wait()}"
-    raise errors.EnvironmentFault("the cost pass ended without an answer", where, f"see {log or 'above'}")
+        child.close()

@@ -1,19 +1,20 @@
-"""The cost pass: of every network and strategy first memory and counts, in fresh processes, then time, interleaved."""
+"""The cost pass: memory and counts of every network and strategy, in fresh processes, then time, interleaved."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resnet_shortcuts import machine
 from resnet_shortcuts.cost import cost_environment, timed_steps
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race, report_key
-from resnet_shortcuts.cost.memory import measure_all
+from resnet_shortcuts.cost.memory import figures_of, measure_all
 from resnet_shortcuts.cost.timing import Clock, Timings, Turn, race
-from resnet_shortcuts.errors import RscError
+from resnet_shortcuts.training.step import reset_compiler
 
 CONTROL = "\0control"
 """The baseline once more, from weights of its own: what the ratio of two equal strategies looks like (A/A)."""
@@ -21,14 +22,17 @@ CONTROL = "\0control"
 SHORTEST_TURN = 0.02
 """Seconds: on a CPU a turn is as many steps as take this long, so that clock and caches weigh little."""
 
+CUDA_STEPS, LONGEST_TURN = 50, 0.25
+"""On a GPU a turn is this many steps between two CUDA events, or as many as take this many seconds."""
+
 OTHERS_ALLOWED = 0.25
-"""Cores: other programs may use this much of the machine before the figures are said to be disturbed."""
+"""Cores: other programs may use this much of the machine before the figures are reported as disturbed."""
 
 INFERENCE_SHARE = 0.2
 """Of the time for timing."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being measured, how many steps of the pass are done, and of how many."""
+"""Called with what is being measured, how many stages of the pass are done, and of how many."""
 Row = dict[str, Any]
 Rows = dict[tuple[str, str], Row]
 
@@ -36,19 +40,18 @@ Rows = dict[tuple[str, str], Row]
 def measure_costs(
     request: CostRequest, progress: Progress = lambda *_: None, clock: Clock = time.perf_counter
 ) -> CostReport:
-    """Measures what `request` asks for, in this process and its forks; a fresh process, see `cost.process`.
+    """Measures what `request` asks for, in this process and its forks; run it in a fresh process, see `cost_process`.
 
     The budget counts from the call. Memory and counts are always taken whole; what is left is shared among the
-    networks' races, each of which does one round at least. A strategy that cannot be built or run has a row with its
-    `error`; one that does not exist raises UsageError.
+    networks' races, each of which does one round at least. A strategy that cannot be built or run, or runs out of
+    memory, has a row with its `error`; one that does not exist raises UsageError.
     """
     began = clock()
     timed_steps.check(request)
     load: dict[str, float | None] = {"load_average_before": machine.load_average()[0], "other_cores": None}
     rows: Rows = {(network, shortcut): {} for network in request.networks for shortcut in request.shortcuts}
     stages = len(rows) + len(request.networks)
-    counted = {"counts", "memory"} & set(request.passes)
-    for number, (label, figures) in enumerate(measure_all(request, rows if counted else ()), start=1):
+    for number, (label, figures) in enumerate(_measured(request, rows), start=1):
         rows[label].update(figures)
         progress(" ".join(label), number, stages)
     races: list[Race] = []
@@ -58,9 +61,8 @@ def measure_costs(
         for number, network in enumerate(request.networks):
             progress(f"{network}: timing", len(rows) + number, stages)
             left = (request.seconds - (clock() - began)) / (len(request.networks) - number)
-            models = _models(request, network, rows)
-            if models:
-                races.append(_time_network(request, network, models, left, rows, clock))
+            held = _time_network(request, network, left, rows, clock)
+            races += [] if held is None else [held]
         load["other_cores"] = watch.cores()
         warnings = [*_disturbed(load["other_cores"]), *(text for held in races for text in _weak(request, held))]
         progress("timing", stages, stages)
@@ -76,46 +78,46 @@ def measure_costs(
     )
 
 
-def _models(request: CostRequest, network: str, rows: Rows) -> dict[str, nn.Module]:
-    """The network with each strategy that can serve it; a row whose strategy cannot gets its error."""
-    models = {}
-    for name in request.shortcuts:
-        row = rows[network, name]
-        if "error" not in row:
-            try:
-                models[name] = timed_steps.build(request, network, name)
-            except RscError as problem:
-                row["error"] = str(problem)
-    return models
+def _measured(request: CostRequest, rows: Rows) -> Iterator[tuple[tuple[str, str], Row]]:
+    """Memory and counts of each row. Counts alone need no process of their own: nothing is computed."""
+    if "memory" in request.passes:
+        yield from measure_all(request, rows)
+    elif "counts" in request.passes:
+        yield from ((label, figures_of(request, *label)) for label in rows)
 
 
-def _time_network(
-    request: CostRequest, network: str, models: dict[str, nn.Module], seconds: float, rows: Rows, clock: Clock
-) -> Race:
-    """Races training steps, then inference batches, of one network; writes the figures into `rows`."""
+def _time_network(request: CostRequest, network: str, seconds: float, rows: Rows, clock: Clock) -> Race | None:
+    """Races training steps, then inference batches, of one network; writes the figures into `rows`.
+
+    None where no strategy can be trained.
+    """
     torch.set_num_threads(request.threads)
-    began, shortcuts = clock(), list(models)
-    baseline = request.baseline_label if request.baseline_label in models else shortcuts[0]
-    models = {**models, CONTROL: timed_steps.build(request, network, baseline)}
-    images, labels = timed_steps.batch(request, request.batch_size)
-    training = {
-        name: timed_steps.training_step(request, model, timed_steps.optimizer_of(request, model), images, labels)
-        for name, model in models.items()
-    }
-    limits = {"target": request.target, "min_rounds": request.min_rounds, "max_rounds": request.max_rounds}
-    turns, per_turn = _turns(request, training, baseline, clock)
-    budget = (seconds - (clock() - began)) * (1 - INFERENCE_SHARE)
-    trained = race(turns, baseline, seconds=budget, seed=request.seed, clock=clock, **limits)  # type: ignore[arg-type]
-    del training, turns
+    began = clock()
+    batch = timed_steps.batch(request, request.batch_size)
+    contestants = _contestants(request, network, rows, batch)
+    if not contestants:
+        return None
+    baseline = next(iter(contestants))
+    hold = partial(
+        race,
+        baseline=baseline,
+        target=request.target,
+        min_rounds=request.min_rounds,
+        max_rounds=request.max_rounds,
+        clock=clock,
+    )
+    models = {name: model for name, (model, _) in contestants.items()}
+    turns, per_turn = _turns(request, {name: step for name, (_, step) in contestants.items()}, baseline, clock)
+    del contestants
+    trained = hold(turns, seconds=(seconds - (clock() - began)) * (1 - INFERENCE_SHARE), seed=request.seed)
+    del turns
     for model in models.values():
         model.zero_grad(set_to_none=True)
-    size = request.evaluation_batch_size or request.batch_size
-    images, _ = timed_steps.batch(request, size)
+    images, _ = timed_steps.batch(request, request.evaluation_batch_size or request.batch_size)
     inference = {name: timed_steps.inference_step(model, images) for name, model in models.items()}
     turns, _ = _turns(request, inference, baseline, clock)
-    budget = seconds - (clock() - began)
-    inferred = race(turns, baseline, seconds=budget, seed=request.seed + 1, clock=clock, **limits)  # type: ignore[arg-type]
-    for name in shortcuts:
+    inferred = hold(turns, seconds=seconds - (clock() - began), seed=request.seed + 1)
+    for name in models.keys() - {CONTROL}:
         rows[network, name].update(_figures(request, trained, inferred, name))
     control = trained.ratio_interval(CONTROL)
     return Race(
@@ -130,16 +132,42 @@ def _time_network(
     )
 
 
+Contestants = dict[str, tuple[nn.Module, Callable[[], None]]]
+
+
+def _contestants(request: CostRequest, network: str, rows: Rows, batch: tuple[Tensor, Tensor]) -> Contestants:
+    """Each strategy's model and training step: first the baseline and its control, then the others in order.
+
+    A row whose strategy cannot be trained, or does not fit into memory beside those before it, gets its error.
+    """
+    if request.compile:
+        reset_compiler()
+    ready: Contestants = {}
+    for name in sorted(request.shortcuts, key=lambda name: name != request.baseline_label):
+        row = rows[network, name]
+        try:
+            if "error" not in row:
+                ready[name] = timed_steps.warmed_up(request, network, name, *batch)
+                if CONTROL not in ready:
+                    ready[CONTROL] = timed_steps.warmed_up(request, network, name, *batch)
+        except timed_steps.FAILURES as problem:
+            ready.pop(name, None)
+            row["error"] = timed_steps.failure(request, problem)
+    return ready
+
+
 def _turns(
     request: CostRequest, work: dict[str, Callable[[], None]], baseline: str, clock: Clock
 ) -> tuple[dict[str, Turn], int]:
     """A turn for each piece of work, and how many steps each does."""
-    if request.device_type == "cuda":
-        return {name: timed_steps.cuda_turn(step) for name, step in work.items()}, timed_steps.CUDA_BLOCK
+    on_cpu = request.device_type == "cpu"
+    turn: Callable[[Callable[[], None], int], Turn] = (
+        partial(timed_steps.cpu_turn, clock=clock) if on_cpu else partial(timed_steps.cuda_turn, device=request.device)
+    )
     work[baseline]()  # the first step allocates and chooses kernels
-    once = timed_steps.cpu_turn(work[baseline], 1, clock)()
-    number = max(1, round(SHORTEST_TURN / max(once, SHORTEST_TURN / 100)))
-    return {name: timed_steps.cpu_turn(step, number, clock) for name, step in work.items()}, number
+    once = max(turn(work[baseline], 1)(), SHORTEST_TURN / 100)
+    number = max(1, round(SHORTEST_TURN / once) if on_cpu else min(CUDA_STEPS, round(LONGEST_TURN / once)))
+    return {name: turn(step, number) for name, step in work.items()}, number
 
 
 def _figures(request: CostRequest, trained: Timings, inferred: Timings, name: str) -> Row:

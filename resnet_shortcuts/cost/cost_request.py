@@ -1,14 +1,15 @@
-"""What a cost pass is asked for and what it answers, as JSON-able models; imports no torch."""
+"""The request of a cost pass and its report, as JSON-able models; imports no torch."""
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from resnet_shortcuts.shortcuts.catalogue import strategies
+from resnet_shortcuts.machine import Hardware
+from resnet_shortcuts.shortcuts.catalogue import label_meant
+from resnet_shortcuts.training.step_settings import StepSettings
 
 FORMAT = 1
 
@@ -29,37 +30,43 @@ class CostSpec(Frozen):
     seconds: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 30.0
 
 
-class CostRequest(Frozen):
-    """What to measure, and under which settings.
+class CostRequest(StepSettings):
+    """What to measure, and the settings of the training step (`StepSettings`) and its optimizer.
 
     `networks` and `shortcuts` map the labels of the tables' rows to descriptions: of a network what `NetworkSpec`
-    validates, of a strategy what `shortcuts.catalogue.find` takes (with `base` as the folder of relative paths).
-    Every network is measured with every strategy. `identities` may give, by label, what else tells a strategy from
-    another (`Strategy.identity()`, which holds the hash of a user's source); it only enters the report's key.
+    validates, of a strategy what `shortcuts.catalogue.find` takes. Every network is measured with every strategy.
+    `identities` may give, by label, what else tells a strategy from another (`Strategy.identity()`, which holds the
+    hash of a custom strategy's source); it only enters the report's key.
     """
 
     networks: dict[str, str | dict[str, Any]] = Field(min_length=1)
     shortcuts: dict[str, str | dict[str, Any]] = Field(min_length=1)
     baseline: str = "A"
-    base: str | None = None
     identities: dict[str, Any] = Field(default_factory=dict)
     input_shape: tuple[int, int, int] = (3, 32, 32)
     num_classes: int = Field(default=10, ge=2)
-    batch_size: int = Field(default=128, ge=1)
     evaluation_batch_size: int | None = Field(default=None, ge=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "cpu"
     threads: int = Field(default=1, ge=1)
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 1e-4
-    label_smoothing: float = 0.0
     passes: tuple[Literal["counts", "memory", "time"], ...] = ("counts", "memory", "time")
     seconds: float = Field(default=30.0, gt=0)
     target: float = Field(default=0.02, gt=0)
     min_rounds: int = Field(default=30, ge=1)
     max_rounds: int = Field(default=1000, ge=1)
     seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_what_older_reports_held(cls, values: Any) -> Any:
+        return {key: value for key, value in values.items() if key != "base"} if isinstance(values, dict) else values
+
+    @property
+    def step(self) -> StepSettings:
+        """The settings of the training step alone."""
+        return StepSettings(**self.model_dump(include=set(StepSettings.model_fields)))
 
     @property
     def device_type(self) -> str:
@@ -69,8 +76,7 @@ class CostRequest(Frozen):
     @property
     def baseline_label(self) -> str:
         """The row that ratios refer to: `baseline`, by label or alias, where it is there, otherwise the first one."""
-        words = {self.baseline, *(one.name for one in strategies() if self.baseline in one.aliases)}
-        return next((label for label in self.shortcuts if label in words), next(iter(self.shortcuts)))
+        return label_meant(self.baseline, self.shortcuts) or next(iter(self.shortcuts))
 
 
 class Memory(Frozen):
@@ -123,13 +129,42 @@ class Race(Frozen):
     noise: float | None
 
 
+class TimedHardware(BaseModel):
+    """What a cost depends on beside the request: the machine, and ``device``, the processor or GPU that is timed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    device: str | None = None
+    memory_format: str | None = None
+    hardware: Hardware | None = None
+
+
+class CostEnvironment(TimedHardware):
+    """The hardware, and what else a reader of the figures wants to know; keys of other versions are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    cores: int | None = None
+    allocator: str | None = None
+    torch: str | None = None
+    threads: int | None = None
+    precision: str | None = None
+    batch_size: int | None = None
+    commit: str | None = None
+    python: str | None = None
+    platform: str | None = None
+    memory_bytes: int | None = None
+    preloaded: str | None = None
+    malloc: dict[str, str] | None = None
+
+
 class CostReport(Frozen):
     """The answer to a `CostRequest`; `key` names hardware, settings and what was measured."""
 
     format: int = FORMAT
     key: str
     request: CostRequest
-    environment: dict[str, Any]
+    environment: CostEnvironment
     rows: tuple[CostRow, ...]
     races: tuple[Race, ...] = ()
     load: dict[str, float | None] = Field(default_factory=dict)
@@ -141,22 +176,22 @@ class CostReport(Frozen):
         return next((row for row in self.rows if (row.network, row.shortcut) == (network, shortcut)), None)
 
 
-def report_key(request: CostRequest, hardware: Mapping[str, Any]) -> str:
-    """Sixteen hex digits that stand for the hardware and for what is measured on it, with which settings.
+def report_key(request: CostRequest, hardware: TimedHardware) -> str:
+    """Sixteen hex digits that identify the hardware, what is measured on it, and with which settings.
 
     The budget is left out: a pass with a larger one answers the same question, better.
     """
-    left_out = {"seconds", "target", "min_rounds", "max_rounds", "seed", "base"}
-    asked = request.model_dump(mode="json", exclude=left_out)
-    text = json.dumps({"format": FORMAT, "asked": asked, "hardware": dict(hardware)}, sort_keys=True, allow_nan=False)
+    asked = request.model_dump(mode="json", exclude={"seconds", "target", "min_rounds", "max_rounds", "seed"})
+    facts = hardware.model_dump(include=set(TimedHardware.model_fields))
+    text = json.dumps({"format": FORMAT, "asked": asked, "hardware": facts}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def train_seconds(row: CostRow, *, steps: int, evaluation_images: int, evaluation_batch_size: int) -> float | None:
-    """Seconds that one run takes alone, computed: steps times step time plus evaluation; None where one is unmeasured.
+    """Estimated seconds of one run that has the machine to itself; None where step or inference time is unmeasured.
 
-    `evaluation_images` counts every image of every evaluation of the run. Data preparation, batches and checkpoints
-    are not in it.
+    Steps times step time, and the `evaluation_images` of all evaluations of the run in batches; without preparing
+    data, composing batches and writing checkpoints.
     """
     if row.step_ms is None or row.inference_ms is None:
         return None

@@ -25,8 +25,8 @@ def how_measured(report: CostReport) -> list[str]:
     """A sentence for each network that was timed: rounds, why measuring stopped, the A/A noise, and on what."""
     request, facts = report.request, report.environment
     threads = counted(request.threads, "thread")
-    where = [facts.get("device"), threads if request.device_type == "cpu" else None, request.precision]
-    where += [f"batch {request.batch_size}", f"torch {facts['torch']}" if facts.get("torch") else None]
+    where = [facts.device, threads if request.device_type == "cpu" else None, request.precision]
+    where += [f"batch {request.batch_size}", f"torch {facts.torch}" if facts.torch else None]
     reasons = {
         "precision": f"every ratio is known within {request.target * 100:g} %",
         "rounds": "that was the most rounds allowed",

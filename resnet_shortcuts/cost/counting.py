@@ -1,5 +1,7 @@
 """Costs that are counted, not timed: exact, and the same on every device.
 
+Networks are counted on the meta device, where tensors have shapes but no values: no image is read and nothing computed.
+
 What autograd keeps of ResNet-20 with option A at batch size B, 3x32x32, 10 classes, fp32, to the byte (4 bytes a value
 unless said otherwise; a test holds it):
 
@@ -20,10 +22,31 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_shortcuts.cost.cost_request import Memory
-from resnet_shortcuts.cost.timed_steps import loss_of
+from resnet_shortcuts.models.network_config import NetworkSpec
+from resnet_shortcuts.models.networks import build_network, check_network
+from resnet_shortcuts.shortcuts.catalogue import Strategy
 from resnet_shortcuts.shortcuts.contract import Shortcut
+from resnet_shortcuts.training.step import forward_and_loss
+from resnet_shortcuts.training.step_settings import StepSettings
 
 STEM, SHORTCUTS, HEAD, LOSS = "stem", "shortcuts", "head", "loss"
+
+
+def outline(
+    spec: NetworkSpec | str, strategy: Strategy, input_shape: tuple[int, int, int], num_classes: int
+) -> nn.Module:
+    """The network to count, for samples (C, H, W): on the meta device, or on the CPU where it does not run there.
+
+    A custom strategy that reads a value in its forward pass (``.item()``) does not. Raises UsageError where the
+    strategy cannot serve the network.
+    """
+    model = check_network(spec, strategy, in_channels=input_shape[0], num_classes=num_classes)
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *input_shape, device="meta"))
+    except RuntimeError:
+        model = build_network(spec, strategy, in_channels=input_shape[0], num_classes=num_classes, seed=0)
+    return model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def parameters(model: nn.Module) -> int:
@@ -46,7 +69,7 @@ def multiply_adds(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
 
 
 def saved_bytes(model: nn.Module, input_shape: tuple[int, int, int], batch_size: int, precision: str = "fp32") -> int:
-    """Bytes that autograd keeps from the forward pass and the loss of one training batch until backward.
+    """Bytes that autograd saves from the forward pass and the loss of one training batch until backward.
 
     Every storage once and whole, parameters left out (they exist anyway); the images and the labels are in it, because
     backward reads them. Cross-entropy is the loss. Eager. Under ``bf16`` autocast it holds the bf16 copies of weights.
@@ -64,13 +87,13 @@ def saved_bytes_by_part(
     batch-norm statistics are as before afterwards.
     """
     device = _device(model)
-    images = torch.randn(batch_size, *input_shape, generator=torch.Generator().manual_seed(0)).to(device)
+    images = torch.zeros(batch_size, *input_shape, device=device).to(memory_format=torch.channels_last)
     labels = torch.zeros(batch_size, dtype=torch.int64, device=device)
+    settings = StepSettings.model_validate({"batch_size": batch_size, "precision": precision})
     statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
     was_training = model.training
     with _Ledger(model) as ledger:
-        loss = loss_of(model.train(), images.to(memory_format=torch.channels_last), labels, precision)
-    del loss
+        forward_and_loss(model.train(), images, labels, settings)
     with torch.no_grad():
         for name, buffer in model.named_buffers():
             buffer.copy_(statistics[name])
@@ -100,12 +123,12 @@ def _device(model: nn.Module) -> torch.device:
 
 
 class _Ledger:
-    """Books every storage that autograd saves to the part that was computing when it was first saved."""
+    """Assigns every storage that autograd saves to the part that was computing when it was first saved."""
 
     def __init__(self, model: nn.Module) -> None:
         self.bytes: dict[str, int] = {}
-        self._parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-        self._kept: dict[int, Tensor] = {}  # holds the tensors, so that no address is given out twice
+        self._parameters = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+        self._kept: dict[int, Tensor] = {}  # holds the tensors, so that no storage's address is used twice
         self._stack = [LOSS]
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._hooks = saved_tensors_hooks(self._save, lambda tensor: tensor)
@@ -129,7 +152,7 @@ class _Ledger:
         self._kept.clear()
 
     def _follow(self, module: nn.Module, part: str, then: str | None = None) -> None:
-        """Books to `part` while `module` computes, and what its caller computes afterwards to `then`."""
+        """Assign to `part` while `module` computes, and what its caller computes afterwards to `then`."""
 
         def leave(*_: object) -> None:
             self._stack.pop()
@@ -140,7 +163,7 @@ class _Ledger:
 
     def _save(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        address = storage.data_ptr()
+        address = storage._cdata  # of the storage itself: tensors on the meta device hold no data
         if storage.nbytes() and address not in self._parameters and address not in self._kept:
             self._kept[address] = tensor.detach()
             part = self._stack[-1]

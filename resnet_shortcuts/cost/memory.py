@@ -8,37 +8,40 @@ Before that, the process does a training step of a toy network, so that what the
 130 MB: code pages, lazily imported modules) is not taken for a strategy's memory.
 """
 
-import ctypes
-import multiprocessing
-import multiprocessing.connection
-import signal
+import selectors
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from resnet_shortcuts import machine
+from resnet_shortcuts.child_process import Channel, Child, Message, fork
 from resnet_shortcuts.cost import counting
 from resnet_shortcuts.cost.cost_request import CostRequest
-from resnet_shortcuts.cost.timed_steps import batch, build, optimizer_of, training_step
-from resnet_shortcuts.errors import RscError
+from resnet_shortcuts.cost.timed_steps import FAILURES, batch, build, failure, network_spec, training_step
+from resnet_shortcuts.shortcuts.catalogue import find
+from resnet_shortcuts.training.recipe import TrainSpec
+from resnet_shortcuts.training.step import forward_and_loss, make_optimizer, make_step, random_batch
+from resnet_shortcuts.training.step_settings import StepSettings
 
 STEPS = 3
-PR_SET_PDEATHSIG = 1
 
 Figures = dict[str, Any]
 Label = tuple[str, str]
 
 
-def die_with_parent() -> None:
-    """Asks the kernel to kill this process when its parent dies; elsewhere than on Linux it does nothing."""
-    try:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):
-        return
+class Probed(Message):
+    """What a probe measured of one strategy."""
+
+    event: Literal["probed"] = "probed"
+    figures: Figures
+
+
+_EVENTS = TypeAdapter(Probed)
 
 
 def resident(peak: bool = False) -> int:
@@ -50,55 +53,73 @@ def resident(peak: bool = False) -> int:
     raise OSError(f"/proc/self/status has no {field}")
 
 
-def settle(backward: bool = True) -> None:
-    """A training step of a toy network on the CPU; makes the libraries load what they load once.
+def settle(device: str = "cpu", backward: bool = True) -> None:
+    """A training step of a toy network on the CPU and on `device`: libraries load and allocate what they do once.
 
     A process that is to be forked leaves out `backward`: autograd would start a thread for each GPU, and CUDA with it.
     """
-    toy = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2))
-    optimizer = torch.optim.SGD(toy.parameters(), lr=0.0, momentum=0.9)
-    images = torch.zeros(2, 1, 4, 4).to(memory_format=torch.channels_last)
-    with torch.set_grad_enabled(backward):
-        loss = nn.functional.cross_entropy(toy(images), torch.tensor([0, 1]))
-    if backward:
-        loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+    for place in dict.fromkeys(("cpu", device)):
+        toy = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten())
+        toy.append(nn.Linear(128, 2)).to(place)
+        step = make_step(toy, make_optimizer(toy, TrainSpec(epochs=1)), StepSettings(batch_size=2))
+        images, labels = random_batch(2, (1, 4, 4), 2, seed=0, device=place)
+        if backward:
+            step(images, labels, 0.0)
+        else:
+            with torch.no_grad():
+                forward_and_loss(toy, images, labels, step.settings)
 
 
 def figures_of(request: CostRequest, network: str, shortcut: str) -> Figures:
-    """Measures and counts one strategy in this process, which should be a fresh one. Keys as in `CostRow`.
+    """Measures (in this process, which should be a fresh one) and counts one strategy. Keys as in `CostRow`.
 
-    Memory first, counts afterwards, so that counting cannot raise the peak.
+    Memory first, so that counting cannot raise the peak; a strategy that runs out of it has its counts and an `error`.
     """
-    if request.device_type == "cpu":
-        torch.set_num_threads(request.threads)
     found: Figures = {}
-    settle()
-    before = resident()
-    if request.device_type == "cuda":
-        torch.cuda.init()  # type: ignore[no-untyped-call]
-        torch.cuda.reset_peak_memory_stats(request.device)
-    model = build(request, network, shortcut)
-    optimizer = optimizer_of(request, model)
-    if "memory" in request.passes:
-        step = training_step(request, model, optimizer, *batch(request, request.batch_size))
-        for _ in range(STEPS):
-            step()
-        if request.device_type == "cuda":
-            torch.cuda.synchronize(request.device)
-            found["peak_memory_bytes"] = torch.cuda.max_memory_allocated(request.device)
-            found["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(request.device)
-        else:
-            found["peak_memory_bytes"] = resident(peak=True) - before
-    if "memory" in request.passes:
-        kept = counting.saved_bytes(model, request.input_shape, request.batch_size, request.precision)
-        found["memory"] = counting.memory(model, optimizer, kept).model_dump()
-    if "counts" in request.passes:
-        found.update(_counts(request, model.cpu()))  # there, so that the counts are the same whatever the device
+    for name, figures in (("memory", _memory), ("counts", _counts)):
+        if name in request.passes:
+            try:
+                found.update(figures(request, network, shortcut))
+            except FAILURES as problem:
+                found["error"] = failure(request, problem)
     return found
 
 
-def _counts(request: CostRequest, model: nn.Module) -> Figures:
+def _memory(request: CostRequest, network: str, shortcut: str) -> Figures:
+    """Peak memory of `STEPS` training steps, eager whatever the request says, and its parts."""
+    request = request.model_copy(update={"engine": "plain", "compile": False})
+    if request.device_type == "cpu":
+        torch.set_num_threads(request.threads)
+    settle(request.device)
+    before = _allocated(request)
+    model = build(request, network, shortcut)
+    optimizer = make_optimizer(model, request)
+    step = training_step(request, model, optimizer, *batch(request, request.batch_size))
+    for _ in range(STEPS):
+        step()
+    if request.device_type == "cpu":
+        found: Figures = {"peak_memory_bytes": resident(peak=True) - before}
+    else:
+        torch.cuda.synchronize(request.device)
+        found = {
+            "peak_memory_bytes": torch.cuda.max_memory_allocated(request.device) - before,
+            "peak_reserved_bytes": torch.cuda.max_memory_reserved(request.device),
+        }
+    kept = counting.saved_bytes(model, request.input_shape, request.batch_size, request.precision)
+    return {**found, "memory": counting.memory(model, optimizer, kept).model_dump()}
+
+
+def _allocated(request: CostRequest) -> int:
+    """Bytes that are there before the network is, such as the workspaces of libraries; resets CUDA's peak."""
+    if request.device_type == "cpu":
+        return resident()
+    torch.cuda.reset_peak_memory_stats(request.device)
+    return torch.cuda.memory_allocated(request.device)
+
+
+def _counts(request: CostRequest, network: str, shortcut: str) -> Figures:
+    spec, strategy = network_spec(request.networks[network]), find(request.shortcuts[shortcut])
+    model = counting.outline(spec, strategy, request.input_shape, request.num_classes)
     parts = counting.saved_bytes_by_part(model, request.input_shape, request.batch_size)
     return {
         "parameters": counting.parameters(model),
@@ -109,7 +130,7 @@ def _counts(request: CostRequest, model: nn.Module) -> Figures:
 
 
 def measure_all(request: CostRequest, labels: Iterable[Label]) -> Iterator[tuple[Label, Figures]]:
-    """`figures_of` each label in a process of its own; figures of one that failed are ``{"error": why}``.
+    """`figures_of` each label in a process of its own; one that dies has the figure `error`.
 
     On a CPU as many run side by side as there are cores and as memory allows, judged by the first, which runs alone: a
     process's resident size does not depend on its neighbours.
@@ -117,56 +138,36 @@ def measure_all(request: CostRequest, labels: Iterable[Label]) -> Iterator[tuple
     torch.set_num_threads(1)  # no pool of threads may exist in a process that forks
     settle(backward=False)
     waiting = list(labels)
-    running: dict[multiprocessing.connection.Connection, tuple[Label, multiprocessing.process.BaseProcess]] = {}
     room = 1
-    while waiting or running:
-        while waiting and len(running) < room:
-            label = waiting.pop(0)
-            running.update([_start(request, label)])
-        for ready in multiprocessing.connection.wait(list(running)):
-            assert isinstance(ready, multiprocessing.connection.Connection)  # noqa: S101
-            label, process = running.pop(ready)
-            figures = _result(ready, process, request)
-            room = max(room, _room(request, figures))
-            yield label, figures
+    with selectors.DefaultSelector() as running:
+        while waiting or running.get_map():
+            while waiting and len(running.get_map()) < room:
+                label = waiting.pop(0)
+                running.register(_start(request, label), selectors.EVENT_READ, label)
+            for key, _ in running.select():
+                probe: Child[Probed] = key.fileobj  # type: ignore[assignment]
+                running.unregister(probe)
+                figures = _result(probe, request)
+                room = max(room, _room(request, figures))
+                yield key.data, figures
 
 
-def _start(
-    request: CostRequest, label: Label
-) -> tuple[multiprocessing.connection.Connection, tuple[Label, multiprocessing.process.BaseProcess]]:
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, request, label), daemon=True)
-    process.start()
-    sender.close()
-    return receiver, (label, process)
+def _start(request: CostRequest, label: Label) -> Child[Probed]:
+    return fork(lambda channel: _probe(channel, request, label), _EVENTS)
 
 
-def _child(sender: multiprocessing.connection.Connection, request: CostRequest, label: Label) -> None:
-    die_with_parent()
+def _probe(channel: Channel, request: CostRequest, label: Label) -> None:
+    channel.send(Probed(figures=figures_of(request, *label)))
+
+
+def _result(probe: Child[Probed], request: CostRequest) -> Figures:
+    event = probe.next_event()
     try:
-        figures = figures_of(request, *label)
-    except RscError as problem:
-        figures = {"error": str(problem)}
-    except (MemoryError, RuntimeError, ValueError) as problem:
-        # torch reports an allocation that failed as RuntimeError; its first line says what
-        why = (str(problem) or type(problem).__name__).splitlines()[0]
-        figures = {"error": f"{why} (batch size {request.batch_size})"}
-    sender.send(figures)
-
-
-def _result(
-    receiver: multiprocessing.connection.Connection, process: multiprocessing.process.BaseProcess, request: CostRequest
-) -> Figures:
-    try:
-        figures: Figures = receiver.recv()
-        process.join()
-    except EOFError:
-        process.join()
-        died = f"the measuring process ended with {process.exitcode}"
-        figures = {"error": f"{died}, out of memory? (batch size {request.batch_size})"}
-    receiver.close()
-    return figures
+        return (
+            event.figures if event else {"error": f"the measuring {probe.reason()} (batch size {request.batch_size})"}
+        )
+    finally:
+        probe.close()
 
 
 def _room(request: CostRequest, figures: Figures) -> int:

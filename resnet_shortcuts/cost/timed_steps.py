@@ -1,40 +1,50 @@
-"""The step that is measured: forward, loss, backward, update, on one batch that stays in memory.
+"""The work that is measured: the training step of `training.step`, and inference, on one batch that stays in memory.
 
-The settings are those of the training workers: channels-last memory format, the precision of the run (bf16 by
-autocast, evaluation always in fp32 and inference mode), SGD with momentum and weight decay, and the request's number of
-threads, which on a CPU is one, because a sweep gives each worker one. The learning rate is 0: the arithmetic is alike,
-and the weights stay where they are, so that the thousandth step costs what the first did (no overflow, no denormals).
+The settings are those of the training workers: channels-last memory format, the step and optimizer of the request
+(inference always in fp32), and the request's number of threads, which on a CPU is one, because a sweep gives each
+worker one. The learning rate is 0: the arithmetic is the same and the weights stay where they are, so that the
+thousandth step costs what the first did (no overflow, no denormals).
 """
 
+import itertools
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from resnet_shortcuts.cost.cost_request import CostRequest
 from resnet_shortcuts.cost.timing import Clock, Turn
-from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.errors import RscError, UsageError
 from resnet_shortcuts.models.network_config import NetworkSpec
 from resnet_shortcuts.models.networks import build_network, set_position
-from resnet_shortcuts.shortcuts.catalogue import Strategy, find
+from resnet_shortcuts.shortcuts.catalogue import find
+from resnet_shortcuts.training.step import WARM_UP, make_optimizer, make_step, random_batch
 
-CUDA_BLOCK = 50
-"""Steps between two CUDA events: long enough that one synchronisation does not count."""
+FAILURES = (RscError, MemoryError, RuntimeError, ValueError)
+"""What a strategy that cannot be measured raises; torch reports an allocation that failed as a RuntimeError."""
+
+
+def failure(request: CostRequest, problem: Exception) -> str:
+    """The `error` of a row whose strategy raised one of `FAILURES`: the first line of what it says."""
+    if isinstance(problem, RscError):
+        return str(problem)
+    why = (str(problem) or type(problem).__name__).splitlines()[0]
+    return f"{why} (batch size {request.batch_size})"
 
 
 def build(request: CostRequest, network: str, shortcut: str) -> nn.Module:
     """The network of these labels with the strategy of that label, on the request's device, channels last."""
-    strategy = strategy_of(request, shortcut)
-    spec = network_spec(request.networks[network])
-    channels = request.input_shape[0]
-    model = build_network(spec, strategy, in_channels=channels, num_classes=request.num_classes, seed=request.seed)
-    model.to(device=request.device)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    model = build_network(
+        network_spec(request.networks[network]),
+        find(request.shortcuts[shortcut]),
+        in_channels=request.input_shape[0],
+        num_classes=request.num_classes,
+        seed=request.seed,
+    )
+    return model.to(device=request.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def network_spec(described: str | dict[str, Any]) -> NetworkSpec:
@@ -46,60 +56,41 @@ def network_spec(described: str | dict[str, Any]) -> NetworkSpec:
         raise UsageError(why, "networks") from problem
 
 
-def strategy_of(request: CostRequest, shortcut: str) -> Strategy:
-    """The strategy that a label of the request stands for. Raises UsageError."""
-    return find(request.shortcuts[shortcut], None if request.base is None else Path(request.base))
-
-
 def check(request: CostRequest) -> None:
     """Raises UsageError if a network or a strategy of the request does not exist."""
     for described in request.networks.values():
         network_spec(described)
-    for shortcut in request.shortcuts:
-        strategy_of(request, shortcut)
+    for reference in request.shortcuts.values():
+        find(reference)
 
 
 def batch(request: CostRequest, size: int) -> tuple[Tensor, Tensor]:
-    """Images (size, C, H, W) float32 channels last, drawn from N(0, 1), and labels (size,) int64, on the device."""
-    generator = torch.Generator().manual_seed(request.seed)
-    images = torch.randn(size, *request.input_shape, generator=generator)
-    labels = torch.randint(request.num_classes, (size,), generator=generator)
-    return images.to(request.device, memory_format=torch.channels_last), labels.to(request.device)
-
-
-def loss_of(model: nn.Module, images: Tensor, labels: Tensor, precision: str, label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of one batch, a scalar; the network under bf16 autocast where asked for, the loss in fp32."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(images)
-    return F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
-
-
-def optimizer_of(request: CostRequest, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD as the recipe asks for it, at learning rate 0."""
-    momentum, decay = request.momentum, request.weight_decay
-    nesterov = request.nesterov and momentum > 0
-    fused = request.device_type == "cuda"  # as in training
-    return torch.optim.SGD(
-        model.parameters(), lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay, fused=fused
-    )
+    """A `random_batch` of the request's images and labels, on its device."""
+    return random_batch(size, request.input_shape, request.num_classes, seed=request.seed, device=request.device)
 
 
 def training_step(
     request: CostRequest, model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
 ) -> Callable[[], None]:
-    """A function that does one training step on this batch."""
-    model.train()
-    done = 0
+    """A function that does one training step on this batch, at learning rate 0."""
+    step, positions = make_step(model.train(), optimizer, request.step), itertools.count()
 
-    def step() -> None:
-        nonlocal done
-        set_position(model, request.seed, done)
-        done += 1
-        optimizer.zero_grad(set_to_none=True)
-        loss_of(model, images, labels, request.precision, request.label_smoothing).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+    def train() -> None:
+        set_position(model, request.seed, next(positions))
+        step(images, labels, 0.0)
 
-    return step
+    return train
+
+
+def warmed_up(
+    request: CostRequest, network: str, shortcut: str, images: Tensor, labels: Tensor
+) -> tuple[nn.Module, Callable[[], None]]:
+    """A model and its training step, run until it is compiled and captured. Raises what may be among `FAILURES`."""
+    model = build(request, network, shortcut)
+    step = training_step(request, model, make_optimizer(model, request), images, labels)
+    for _ in range(WARM_UP + 1 if request.engine == "graph" else 1):
+        step()
+    return model, step
 
 
 def inference_step(model: nn.Module, images: Tensor) -> Callable[[], None]:
@@ -125,16 +116,17 @@ def cpu_turn(step: Callable[[], None], steps: int, clock: Clock = time.perf_coun
     return turn
 
 
-def cuda_turn(step: Callable[[], None], steps: int = CUDA_BLOCK) -> Turn:
-    """A turn of `steps` steps between two CUDA events, with one synchronisation at the end; seconds per step."""
+def cuda_turn(step: Callable[[], None], steps: int, device: str = "cuda") -> Turn:
+    """A turn of `steps` steps between two CUDA events of `device`, synchronized once at the end; seconds per step."""
 
     def turn() -> float:
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        first.record()
-        for _ in range(steps):
-            step()
-        last.record()
-        last.synchronize()
-        return float(first.elapsed_time(last)) / 1000 / steps
+        with torch.cuda.device(device):  # events are recorded on the current device's stream
+            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            first.record()
+            for _ in range(steps):
+                step()
+            last.record()
+            last.synchronize()
+            return float(first.elapsed_time(last)) / 1000 / steps
 
     return turn

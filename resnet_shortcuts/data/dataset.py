@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from resnet_shortcuts.data import channel_statistics
 from resnet_shortcuts.data.data_config import DataSpec
-from resnet_shortcuts.data.prepare import check_sizes, describe
+from resnet_shortcuts.data.data_warnings import DataWarning, small_classes, stored_warnings
+from resnet_shortcuts.data.prepare import check_sizes, describe, found_line
 from resnet_shortcuts.data.source_contract import Images, Labels
 from resnet_shortcuts.data.subsets import choose
 
@@ -43,7 +44,8 @@ class Dataset:
     the data.
 
     ``resolution``: height and width of a batch, at most that of the stored images. ``validation`` is None unless
-    held out. ``vouched``: the published hash that the files were checked against; empty where there is none.
+    held out. ``vouched``: the published hash that the files were checked against; empty where there is none. ``name``:
+    what titles call the data set. ``warnings``: what is odd about it, hashed into no id.
     """
 
     train: Split
@@ -54,6 +56,8 @@ class Dataset:
     resolution: int
     stored_statistics: dict[str, list[float]] | None = None
     vouched: str = ""
+    name: str = ""
+    warnings: tuple[DataWarning, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -102,8 +106,19 @@ def load(folder: Path, spec: DataSpec) -> Dataset:
         },
         resolution=manifest["resolution"],
         stored_statistics=manifest["statistics"],
-        vouched=manifest.get("vouched", ""),  # decoded by an earlier version: not known
+        vouched=manifest["vouched"],
+        name=spec.name or manifest["name"],
+        warnings=(
+            *stored_warnings(manifest),
+            *(small_classes("training", train_labels[train], manifest["classes"]) if spec.train_size else ()),
+            *(small_classes("test", test_labels[test], manifest["classes"]) if spec.test_size else ()),
+        ),
     )
+
+
+def remarks(folder: Path, spec: DataSpec) -> list[str]:
+    """What to tell the user of a prepared folder, one line each: what was found, then a warning a line."""
+    return [found_line(describe(folder)), *(f"warning: {warning.text}" for warning in load(folder, spec).warnings)]
 
 
 def _part(folder: Path, name: str) -> tuple[Images, Labels]:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
+from resnet_shortcuts import durable, locks
 from resnet_shortcuts.data.source_contract import Progress
 from resnet_shortcuts.errors import EnvironmentFault
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 ARRAYS = ("train.images", "train.labels", "test.images", "test.labels")
 _HASH_ALWAYS = 256 * 2**20
@@ -37,9 +37,9 @@ def writing(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _ENVIRONMENT and not isinstance(error, FileExistsError | NotADirectoryError):
-            raise
-        reason = _ENVIRONMENT.get(error.errno or 0, "a file is in the way")
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        named = _ENVIRONMENT.get(error.errno or 0) or error.strerror or str(error)
+        reason = "a file is in the way" if in_the_way else named
         raise EnvironmentFault(reason, str(where), "make room, or set RSC_CACHE to another folder") from error
 
 
@@ -53,21 +53,14 @@ def require_space(folder: Path, needed: int) -> None:
 
 @contextmanager
 def locked(path: Path, progress: Progress | None) -> Iterator[None]:
-    """Holds the lock file ``path``; another process that holds it is waited for. The kernel frees a dead process's
-    lock."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            if progress:
-                progress("waiting for another process that prepares this data", 0, 1)
-            lock.acquire(poll_interval=0.1)
-    try:
+    """Holds the lock file ``path``; another process that holds it is waited for."""
+
+    def waiting() -> None:
+        if progress:
+            progress(f"waiting for {locks.holder(path)}, which prepares this data", 0, 1)
+
+    with locks.locked(path, waiting):
         yield
-    finally:
-        lock.release()
 
 
 def array_hash(array: np.ndarray[Any, Any]) -> str:
@@ -97,18 +90,7 @@ def publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest last, force all to disk, and give the folder its final name in one step."""
     manifest["stat"] = _stats(staging)
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    for path in [*staging.iterdir(), staging]:
-        _sync(path)
-    staging.replace(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.publish_folder(staging, target)
 
 
 def _stats(folder: Path) -> dict[str, list[int]]:

@@ -1,6 +1,6 @@
 """Decode a data set once into the cache; the next start maps it in."""
 
-import os
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -8,32 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
+from resnet_shortcuts.data import data_warnings, partial_decoding
 from resnet_shortcuts.data import decoded_cache as store
 from resnet_shortcuts.data.channel_statistics import of_images
 from resnet_shortcuts.data.data_config import DataSpec
-from resnet_shortcuts.data.source_contract import Contents, Part, Progress, Source, digest
-from resnet_shortcuts.data.sources import cifar10, digits, folders, imagenet
+from resnet_shortcuts.data.source_contract import Contents, Images, Progress, Source, digest
+from resnet_shortcuts.data.sources import cifar, digits, folders
 from resnet_shortcuts.errors import DataError, SettingError
+from resnet_shortcuts.words import printable
 
 Find = Callable[[DataSpec, Path | None, Path, Progress | None], Source]
 _FIND: dict[str, Find] = {
     "digits": digits.find,
-    "image-folder": folders.find,
-    "cifar10": cifar10.find,
-    "tiny-imagenet": imagenet.find_tiny,
-    "imagenet": imagenet.find,
-    "imagenette": imagenet.find_imagenette,
+    **dict.fromkeys(cifar.PUBLISHED, cifar.find),
+    **dict.fromkeys(folders.KINDS, folders.find),
 }
-
-
-def cache_folder() -> Path:
-    """RSC_CACHE, or the platform's cache folder."""
-    named = os.environ.get("RSC_CACHE")
-    if not named:
-        return Path(platformdirs.user_cache_dir("resnet-shortcuts"))
-    return Path(os.path.expanduser(named))  # noqa: PTH111 - Path.expanduser raises where there is no such user
 
 
 def prepare(
@@ -48,10 +38,11 @@ def prepare(
     ``describe``.
 
     A stamp of names, sizes and times tells whether a decoded copy is fresh; a damaged copy is made again. One
-    process decodes, others wait. ``progress(what, done, total)`` is called while decoding or downloading. ``check``
-    gets the number of training images (after ``train_size`` and ``validation``) once they are counted, so that
-    settings that do not fit them are refused before the wait. Raises DataError (missing, damaged), SettingError (sizes
-    or classes that the data does not have), EnvironmentFault (disk full, permission).
+    process decodes, others wait. What a start that failed had decoded is kept for the next. ``progress(what, done,
+    total)`` is called while decoding or downloading. ``check`` gets the number of training images (after
+    ``train_size`` and ``validation``) once they are counted, so that settings that do not fit them are refused before
+    the wait. Raises DataError (missing, damaged; all unreadable images at once), SettingError (sizes or classes that
+    the data does not have), EnvironmentFault (disk full, permission).
     """
     source = _FIND[spec.source](spec, data_root, cache, progress)
     key = digest([store.FORMAT, spec.source, spec.resolution, source.stamp])[:16]
@@ -70,8 +61,9 @@ def describe(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared folder.
 
     Keys: ``content`` (SHA-256 over decoded images, labels and class names, before any subset), ``source``,
-    ``where``, ``classes``, ``resolution`` (pixels that a network sees), ``channels``, ``counts`` {"train": n,
-    "test": n}, ``shape`` {"train": [H, W, C], ...}.
+    ``where``, ``name`` (the data set's proper name), ``layout`` (how the files were laid out), ``classes``,
+    ``resolution`` (pixels that a network sees), ``channels``, ``counts`` {"train": n, "test": n}, ``shape`` {"train":
+    [H, W, C], ...}, ``warnings`` (see `data_warnings`).
     """
     manifest = store.read_manifest(folder)
     if manifest is None:
@@ -100,6 +92,13 @@ def check_sizes(spec: DataSpec, counts: Mapping[str, int]) -> None:
         raise SettingError(what, "data.test_size", f"at most {test:,}")
 
 
+def found_line(manifest: Mapping[str, Any]) -> str:
+    """What was found, in one line: ``found CIFAR-10, python version, 50,000 + 10,000 images of 10 classes``."""
+    train, test = manifest["counts"]["train"], manifest["counts"]["test"]
+    what = f"found {manifest['name']}, {manifest['layout']}, {train:,} + {test:,} images"
+    return printable(f"{what} of {len(manifest['classes'])} classes")
+
+
 def _decode(
     source: Source, spec: DataSpec, target: Path, progress: Progress | None, check: Callable[[int], None]
 ) -> None:
@@ -108,20 +107,30 @@ def _decode(
     counts = {"train": len(contents.train.labels), "test": len(contents.test.labels)}
     check_sizes(spec, counts)
     check(training_images(spec, counts))
-    for left in target.parent.glob(f".{target.name}.staging-*"):  # of a process that died: we hold the lock
-        shutil.rmtree(left, ignore_errors=True)
     needed = sum(len(part.labels) * (int(np.prod(part.shape)) + 8) for part in (contents.train, contents.test))
     store.require_space(target.parent, needed + 2**20)
+    left = list(target.parent.glob(f".{target.name}.staging-*"))  # of a process that died: we hold the lock
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.staging-", dir=target.parent))
+    kept = target.parent / f".{digest([spec.source, source.where, contents.train.shape])[:16]}.unfinished"
+    with contextlib.suppress(FileNotFoundError):  # renamed, so that of two processes only one takes it
+        left.append(kept.rename(staging / "previous"))
     try:
         staging.chmod(0o755)
-        manifest = _write(contents, staging, progress)
+        manifest = _write(contents, staging, left, progress, target.parent / f"{target.name}-unreadable.txt")
         manifest |= {"source": spec.source, "where": source.where, "resolution": _resolution(spec, contents)}
-        manifest["vouched"] = contents.vouched
+        manifest |= {"vouched": contents.vouched, "name": contents.name, "layout": contents.layout}
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        partial_decoding.clear(staging)
         if target.exists():
             shutil.rmtree(target)  # damaged, as is_sound found
         store.publish(staging, target, manifest)
     finally:
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        if staging.exists() and partial_decoding.holds_work(staging):
+            shutil.rmtree(kept, ignore_errors=True)
+            staging.rename(kept)
         shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -135,20 +144,31 @@ def _check(contents: Contents, source: Source) -> None:
             raise DataError(f"{name} labels out of range 0..{len(contents.classes) - 1}", source.where, "get it again")
 
 
-def _write(contents: Contents, staging: Path, progress: Progress | None) -> dict[str, Any]:
-    hashes = {}
+def _write(
+    contents: Contents, staging: Path, left: list[Path], progress: Progress | None, unreadable: Path
+) -> dict[str, Any]:
     parts = {"train": contents.train, "test": contents.test}
     total, before = sum(len(part.labels) for part in parts.values()), 0
-    statistics: dict[str, Any] = {}
+    errors: list[DataError] = []
+    images: dict[str, Images] = {}
     for name, part in parts.items():
-        images = _fill(part, staging / f"{name}.images.npy", progress, before, total)
+
+        def tick(done: int, before: int = before) -> None:
+            if progress:
+                progress("decoding images", before + done, total)
+
+        images[name], problems = partial_decoding.decode_part(part, staging, name, left, tick)
+        errors += problems
         before += len(part.labels)
         np.save(staging / f"{name}.labels.npy", part.labels)
-        hashes[f"{name}.images"] = store.array_hash(images)
-        hashes[f"{name}.labels"] = store.array_hash(part.labels)
-        if name == "train":
-            mean, std = of_images(images)
-            statistics = {"mean": mean.tolist(), "std": std.tolist()}
+    if errors:
+        raise partial_decoding.report(errors, total, unreadable)
+    unreadable.unlink(missing_ok=True)
+    arrays: dict[str, np.ndarray[Any, Any]] = {f"{name}.images": images[name] for name in parts} | {
+        f"{name}.labels": parts[name].labels for name in parts
+    }
+    hashes = {name: store.array_hash(array) for name, array in arrays.items()}
+    mean, std = of_images(images["train"])
     shapes = {name: list(part.shape) for name, part in parts.items()}
     return {
         "format": store.FORMAT,
@@ -158,19 +178,16 @@ def _write(contents: Contents, staging: Path, progress: Progress | None) -> dict
         "channels": contents.train.shape[2],
         "counts": {name: len(part.labels) for name, part in parts.items()},
         "shape": shapes,
-        "statistics": statistics,
+        "statistics": {"mean": mean.tolist(), "std": std.tolist()},
+        "warnings": [warning.model_dump() for warning in _warnings(contents, images["train"], images["test"])],
     }
 
 
-def _fill(
-    part: Part, path: Path, progress: Progress | None, before: int, total: int
-) -> np.memmap[Any, np.dtype[np.uint8]]:
-    images = store.new_array(path, (len(part.labels), *part.shape))
-
-    def tick(done: int) -> None:
-        if progress:
-            progress("decoding images", before + done, total)
-
-    part.decode(images, tick)
-    images.flush()
-    return images
+def _warnings(contents: Contents, train: Images, test: Images) -> list[data_warnings.DataWarning]:
+    hashes = data_warnings.image_hashes(train), data_warnings.image_hashes(test)
+    return [
+        *data_warnings.leakage(*hashes),
+        *data_warnings.conflicts("training", hashes[0], contents.train.labels),
+        *data_warnings.conflicts("test", hashes[1], contents.test.labels),
+        *data_warnings.skipped_files(contents.skipped),
+    ]

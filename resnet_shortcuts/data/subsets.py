@@ -1,5 +1,7 @@
 """Which images a subset holds: balanced over the classes, and the same whatever the seed of a run."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,3 +29,20 @@ def choose(labels: Labels, size: int, purpose: str) -> NDArray[np.int64]:
     if size == len(labels):
         return np.arange(size, dtype=np.int64)
     return np.sort(balanced_order(labels, purpose)[:size])
+
+
+def split_by_content(labels: Labels, hashes: Sequence[bytes], fraction: float) -> NDArray[np.bool_]:
+    """Which images (N,) become test images: ``fraction`` of each class, at least one, never all of it.
+
+    They are those whose contents have the smallest hashes, so the choice depends on neither names nor order, and
+    images of the same contents fall on the same side as far as a class has others. A class needs two images.
+    """
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = sorted(members.tolist(), key=lambda member: hashes[member])
+        wanted = min(max(1, round(fraction * len(order))), len(order) - 1)
+        borders = [n for n in range(1, len(order)) if hashes[order[n - 1]] != hashes[order[n]]]
+        cut = min(borders, key=lambda border: abs(border - wanted), default=wanted)
+        chosen[order[:cut]] = True
+    return chosen

@@ -19,6 +19,7 @@ from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import sealed_files
 from resnet_shortcuts.experiments.run_record import CheckpointTally, ListedFile, Resume, RunId, Stored
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError
+from resnet_shortcuts.machine import Hardware
 
 KEPT = 2
 SHARE = 50
@@ -141,7 +142,11 @@ def exists(folder: Path) -> bool:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Execution settings, each with its value then and now, that differ and so may change the last bits of a result."""
-    return {key: [before.get(key), now.get(key)] for key in EXECUTION if before.get(key) != now.get(key)}
+    changed = {key: [before.get(key), now.get(key)] for key in EXECUTION if before.get(key) != now.get(key)}
+    hardware = [Hardware.recorded(facts) for facts in (before, now)]
+    if not changed and not hardware[0].agrees(hardware[1]):  # processors of one name that are not alike
+        changed["hardware"] = [str(one) for one in hardware]
+    return changed
 
 
 def _manifests(folder: Path) -> list[Path]:

@@ -30,11 +30,11 @@ def estimate(study: Study, rows: list[dict[str, Any]]) -> Estimate:
     to_do = any(row["runs_to_do"] for row in rows)
     if to_do:
         probe = cost_request(study, passes=("time",), seconds=PROBE_SECONDS, min_rounds=1, max_rounds=4)
-        one = {baseline: probe.shortcuts[baseline]}
-        report = run_cost_pass(probe.model_copy(update={"shortcuts": one}), environ=processes.environment(1))
+        probe = probe.model_copy(update={"shortcuts": {baseline: probe.shortcuts[baseline]}})
+        report = run_cost_pass(probe, environ=processes.environment(1))
         for row in rows:
             timed = report.row(row["network"], baseline)
-            alone = timed and train_seconds(
+            seconds = timed and train_seconds(
                 timed,
                 steps=study.steps,
                 evaluation_images=study.evaluation_images,
@@ -43,7 +43,7 @@ def estimate(study: Study, rows: list[dict[str, Any]]) -> Estimate:
             of_baseline = next(
                 other for other in rows if (other["network"], other["shortcut"]) == (row["network"], baseline)
             )
-            if alone:
+            if seconds:
                 scale = row["multiply_adds"] / of_baseline["multiply_adds"]
-                row["seconds"] = (alone * scale + A_RUN_SECONDS) * row["runs_to_do"] / jobs
+                row["seconds"] = (seconds * scale + A_RUN_SECONDS) * row["runs_to_do"] / max(1, jobs)
     return Estimate(f"estimated from {PROBE_SECONDS:.0f} s of timing" if to_do else None, jobs)

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.words import counted
 
 DISTRIBUTION = "resnet-shortcuts"
@@ -56,6 +57,7 @@ def _processor() -> list[dict[str, Any]]:
     from resnet_shortcuts import machine
 
     rows = [_row("processor", f"{machine.cpu_model()}, {counted(machine.cores(), 'core')} for this process")]
+    rows.append(_row("hardware", f"{machine.hardware()}, {machine.hardware().allocator}"))
     bf16 = machine.bf16_supported("cpu")
     rows.append(
         _row(
@@ -100,7 +102,7 @@ def _data(data_root: Path | None) -> list[dict[str, Any]]:
     if not data_root.is_dir():
         return [
             *rows,
-            _row("data root", f"{data_root} is no folder", "wrong", "create it, or name another by --data-root"),
+            _row("data root", f"{data_root} is not a folder", "wrong", "create it, or name another by --data-root"),
         ]
     found = sorted(entry.name for entry in data_root.iterdir())
     return [
@@ -110,10 +112,15 @@ def _data(data_root: Path | None) -> list[dict[str, Any]]:
 
 
 def _folders(results: Path) -> list[dict[str, Any]]:
-    from resnet_shortcuts.data.prepare import cache_folder
+    from resnet_shortcuts.paths import cache_folder
 
     rows = []
-    for what, folder in (("results", results), ("cache", cache_folder())):
+    for what in ("results", "cache"):
+        try:
+            folder = results if what == "results" else cache_folder()
+        except EnvironmentFault as error:
+            rows.append(_row(what, error.what, "wrong", error.todo))
+            continue
         there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
         free = shutil.disk_usage(there).free
         if not there.is_dir():

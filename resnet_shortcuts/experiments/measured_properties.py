@@ -9,18 +9,18 @@ from typing import Any
 
 import resnet_shortcuts
 from resnet_shortcuts import durable
-from resnet_shortcuts.data.prepare import cache_folder
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import sealed_files
+from resnet_shortcuts.paths import cache_folder
 
 SEEDS = 5
 DEPTHS = (56,)  # deep enough that a gradient could get lost, and a second a strategy
 
 
 def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds: int = SEEDS) -> list[dict[str, Any]]:
-    """The rows of ``models.verify.verify_over_seeds`` for these strategies, from the cache where they were measured.
+    """The rows of `properties.network_checks.verify_over_seeds` for these strategies, from the cache if it has them.
 
-    Imports torch only to measure, which takes a while and is told first. Raises EnvironmentFault where the cache
+    Imports torch only to measure, which takes a while and is announced. Raises EnvironmentFault where the cache
     cannot be written.
     """
     path = cache_folder() / "verify" / f"{_key(names, seeds)}.json"
@@ -44,7 +44,7 @@ def _key(names: Sequence[str], seeds: int) -> str:
         repr((tuple(names), seeds, DEPTHS, metadata.version("torch"), metadata.version("numpy"))).encode()
     )
     package = Path(resnet_shortcuts.__file__).parent
-    for room in ("shortcuts", "models", "properties"):
+    for room in ("shortcuts", "models", "properties", "training"):
         for source in sorted((package / room).glob("*.py")):
             digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, Strict
+from pydantic import AfterValidator, Field, Strict
 
 from resnet_shortcuts.config.experiment_config import MAX_SEEDS, Config, check_batch_size
 from resnet_shortcuts.data.data_config import steps_per_epoch
@@ -24,7 +24,7 @@ from resnet_shortcuts.experiments import sealed_files
 from resnet_shortcuts.experiments.run_record import DEFAULT_RECIPE, RunId, Sha256, Stored
 from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.shortcuts.catalogue import Strategy
-from resnet_shortcuts.training.recipe import SCHEDULE_TODO, schedule_problem, total_steps
+from resnet_shortcuts.training.recipe import schedule_problem, total_steps
 
 SCIENCE_FORMAT = 1
 FORMAT, SEALED, UNSEALED = sealed_files.FORMAT, 2, 1
@@ -36,14 +36,58 @@ AXES = ("network", "shortcut", "recipe", "seed")
 """The keys of a run's science in which the runs of a plan differ."""
 
 
-class Level(Stored):
-    """A network, shortcut or recipe of the plan: what the run ids hash of it, and what a config calls it.
+class _Data(Stored):
+    """What run ids hash of the data, where something is computed with it."""
 
-    ``reference`` builds it again where it is more than the label; ``values`` are a recipe's values in a grid.
+    content: str
+    train_size: int | None = None
+    test_size: int | None = None
+    validation: int | None = None
+    resolution: int | None = None
+    normalize: str | None = None
+    augment: list[str] = Field(default_factory=list)
+
+
+class _Shared(Stored):
+    """What every run has in common: the science without the axes."""
+
+    format: int
+    precision: str
+    data: _Data
+
+
+class _Recipe(Stored):
+    """What run ids hash of the recipe, where something is computed with it."""
+
+    batch_size: Annotated[int, Field(gt=0)]
+    epochs: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    iterations: Annotated[int, Field(gt=0)] | None = None
+
+
+def _like(model: type[Stored]) -> AfterValidator:
+    """Checks the shape of a mapping that is hashed as it stands."""
+
+    def check(value: dict[str, Any]) -> dict[str, Any]:
+        model.model_validate(value)
+        return value
+
+    return AfterValidator(check)
+
+
+class Level(Stored):
+    """A network or shortcut of the plan: what the run ids hash of it, and what a config calls it.
+
+    ``reference`` builds it again where it is more than the label.
     """
 
-    identity: Any
+    identity: dict[str, Any]
     reference: str | dict[str, Any] | None = None
+
+
+class RecipeLevel(Level):
+    """A recipe of the plan; ``values`` are its values in a grid of recipes."""
+
+    identity: Annotated[dict[str, Any], _like(_Recipe)]
     values: dict[str, Any] | None = None
 
 
@@ -83,10 +127,10 @@ class Plan(Stored):
 
     format: int = FORMAT
     name: str
-    shared: dict[str, Any]
+    shared: Annotated[dict[str, Any], _like(_Shared)]
     networks: dict[str, Level]
     shortcuts: dict[str, Level]
-    recipes: dict[str, Level]
+    recipes: dict[str, RecipeLevel]
     rows: Annotated[
         list[Annotated[tuple[RunId, str, str, str, int], Strict(False)]], Field(alias="runs", max_length=MAX_RUNS)
     ]
@@ -97,7 +141,7 @@ class Plan(Stored):
     @property
     def precision(self) -> str:
         """The resolved precision of every run: fp32 or bf16."""
-        return str(self.shared.get("precision", ""))
+        return str(self.shared["precision"])
 
     @cached_property
     def runs(self) -> tuple[PlannedRun, ...]:
@@ -234,5 +278,4 @@ def _check_schedule(config: Config, train_images: int) -> None:
     steps = total_steps(config.train, steps_per_epoch(train_images, config.train.batch_size))
     problem = schedule_problem(config.train, steps)
     if problem is not None:
-        key, _, _ = problem.partition(" ")  # its first word
-        raise SettingError(f"train.{problem}", f"train.{key}", SCHEDULE_TODO)
+        raise problem.within("train")

@@ -54,6 +54,18 @@ class CheckpointTally(Stored):
     seconds: float = 0.0
 
 
+class Epoch(Stored):
+    """An epoch of the history: its number from 1, percent right of training (as augmented) and test images."""
+
+    epoch: int
+    step: int | None = None
+    learning_rate: float | None = None
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    test_accuracy: float | None = None
+    validation_accuracy: float | None = None
+
+
 class Code(Stored):
     """The code that trained: this package's version, the SHA-256 of its source, its git commit."""
 
@@ -62,15 +74,21 @@ class Code(Stored):
     commit: str | None = None
 
 
+class Host(Stored):
+    """The machine that trained; its hardware is in the environment."""
+
+    name: str
+
+
 class RunRecord(Stored):
     """One run that ended: 'done', 'diverged' or 'failed' (crashed or out of memory; has no files).
 
     ``science`` is what the id hashes: strategy, network, data, recipe, seed, precision, format. ``environment`` says
-    where and with what it ran. ``test_accuracy`` (after the last epoch; None unless done) and ``train_error`` (of the
-    images as augmented, during the last epoch; None without an epoch) are percent. ``elapsed_seconds`` is the wall time
-    of all sessions together; the machine was shared, so it is not a cost. ``host`` is the hardware
-    (`machine.Hardware`), ``losses`` counts workers that were lost from outside, ``data_warnings`` what was wrong with
-    the data, ``weights`` describes the stored weights; ``files`` lists every file beside the record.
+    where and with what it ran (its hardware: `machine.Hardware.recorded`). ``test_accuracy`` (after the last epoch;
+    None unless done) and ``train_error`` (of the images as augmented, during the last epoch; None without an epoch) are
+    percent. ``elapsed_seconds`` is the wall time of all sessions together; the machine was shared, so it is not a cost.
+    ``losses`` counts workers that were lost from outside, ``data_warnings`` says what was wrong with the data,
+    ``weights`` describes the stored weights, ``files`` lists every file beside the record.
     """
 
     format: int = FORMAT
@@ -90,7 +108,7 @@ class RunRecord(Stored):
     checkpoints: CheckpointTally = CheckpointTally()
     files: dict[str, ListedFile] = {}
     code: Code | None = None
-    host: dict[str, Any] | None = None
+    host: Host | None = None
     data_warnings: list[str] = []
     losses: int = 0
     weights: dict[str, Any] | None = None

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from resnet_shortcuts import durable, locks
 from resnet_shortcuts.errors import IntegrityError, UsageError
 from resnet_shortcuts.experiments import sealed_files
-from resnet_shortcuts.experiments.run_record import RunRecord
+from resnet_shortcuts.experiments.run_record import Epoch, RunRecord
 from resnet_shortcuts.experiments.sealed_files import LEFT_OUT, NewerFormatError
 from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.suggestions import did_you_mean
@@ -43,6 +43,7 @@ CONFIG, FAILED, LOCK, LOG = "config.yaml", "failed.json", "lock", "log.txt"
 LARGEST_CONFIG = 2**20
 ACCURACY_TOLERANCE = 1e-4
 """Percentage points by which a recorded accuracy may differ from that of the predictions, which is rounding."""
+_EPOCHS = TypeAdapter(list[Epoch])
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 _OWN_WORK = re.compile(r"lock|log\.txt|failed\.json|publish|checkpoint-\d+-\d+\.(json|safetensors)|\..*\.tmp-.*")
 """Names of what a work folder holds; 'publish' is what versions before format 3 left."""
@@ -69,12 +70,12 @@ class StoredRun(RunRecord):
         """One dict an epoch, as ``training.loop.Outcome`` has it; empty for a failed run. Raises IntegrityError."""
         if HISTORY not in self.files:
             return []
+        data = self._read(HISTORY)
         try:
-            epochs = json.loads(self._read(HISTORY))
-        except (ValueError, RecursionError):
-            epochs = None
-        if not isinstance(epochs, list) or not all(isinstance(epoch, dict) for epoch in epochs):
-            raise IntegrityError("ill-formed history", str(self._folder / HISTORY), LEFT_OUT)
+            _EPOCHS.validate_json(data)
+            epochs: list[dict[str, Any]] = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise IntegrityError("ill-formed history", str(self._folder / HISTORY), LEFT_OUT) from error
         return epochs
 
     def predictions(self) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -7,18 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_shortcuts import durable, machine
+from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.config.experiment_config import Config, check_batch_size
 from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
 from resnet_shortcuts.data.data_config import steps_per_epoch
-from resnet_shortcuts.data.prepare import cache_folder, describe, prepare
-from resnet_shortcuts.errors import IntegrityError, SettingError, UsageError
+from resnet_shortcuts.data.prepare import describe, prepare
+from resnet_shortcuts.data.source_contract import base_folder
+from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, SettingError, UsageError
 from resnet_shortcuts.experiments import processes, sealed_files
 from resnet_shortcuts.experiments.plan import Plan, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.store import Experiment, read_costs
+from resnet_shortcuts.paths import cache_folder
+from resnet_shortcuts.shortcuts.catalogue import label_meant
 from resnet_shortcuts.training.recipe import evaluated_images, total_steps
+from resnet_shortcuts.training.step_settings import engine_for
 
 Progress = Callable[[str, int, int], None]
 
@@ -41,10 +46,11 @@ class Study:
     @property
     def steps(self) -> int:
         """Optimizer steps of one run."""
-        return total_steps(self.config.train, self._epoch_steps)
+        return total_steps(self.config.train, self.steps_per_epoch)
 
     @property
-    def _epoch_steps(self) -> int:
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of one epoch."""
         return steps_per_epoch(self.train_images, self.config.train.batch_size)
 
     @property
@@ -52,7 +58,7 @@ class Study:
         """Images that all evaluations of one run look at."""
         return evaluated_images(
             self.steps,
-            self._epoch_steps,
+            self.steps_per_epoch,
             self.config.run.evaluate_every,
             test_images=self.test_images,
             validation_images=self.validation_images,
@@ -103,24 +109,16 @@ def open_study(config: Config, data_root: Path | None, progress: Progress | None
 
 def rerunnable(config: Config, data_root: Path | None) -> Config:
     """The config with the absolute folder of its data, so that the stored one can be run again from anywhere."""
-    if config.data.source == "digits" or (config.data.root is None and data_root is None):
+    place = base_folder(config.data, data_root)
+    if config.data.source == "digits" or place is None:
         return config
-    place = (data_root or Path()) / (config.data.root or "")
     return config.model_copy(update={"data": config.data.model_copy(update={"root": str(place.absolute())})})
 
 
 def baseline_of(config: Config) -> str:
     """The strategy that others are compared with: the config's, else A where it is there, else the first."""
-    from resnet_shortcuts.shortcuts.catalogue import find
-
     names = [strategy.name for strategy in config.shortcuts]
-    if config.compare.baseline is not None:
-        wanted = config.compare.baseline.casefold()
-        for strategy in config.shortcuts:
-            if wanted in {word.casefold() for word in (strategy.name, *strategy.aliases)}:
-                return strategy.name
-    option_a = find("A").name
-    return option_a if option_a in names else names[0]
+    return label_meant(config.compare.baseline or "A", names) or label_meant("A", names) or names[0]
 
 
 def network_counts(study: Study) -> list[dict[str, Any]]:
@@ -129,16 +127,13 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
     Raises UsageError where a strategy cannot serve a network, before anything is trained, and SettingError where
     batches of one image cannot be trained on.
     """
-    from resnet_shortcuts.cost.counting import multiply_adds, parameters
-    from resnet_shortcuts.models.networks import build_network
+    from resnet_shortcuts.cost.counting import multiply_adds, outline, parameters
 
     _check_single_images(study)
     rows = []
     for network in study.config.networks:
         for shortcut in study.config.shortcuts:
-            model = build_network(
-                network, shortcut, in_channels=study.input_shape[0], num_classes=study.classes, seed=0
-            )
+            model = outline(network, shortcut, study.input_shape, study.classes)
             rows.append(
                 {
                     "network": network.label,
@@ -191,6 +186,8 @@ def cost_request(study: Study, **changes: Any) -> CostRequest:
         num_classes=study.classes,
         batch_size=train.batch_size,
         precision="bf16" if study.precision == "bf16" else "fp32",
+        engine=engine_for(study.device, config.run.compile),
+        compile=config.run.compile,
         device=study.device,
         momentum=train.momentum,
         nesterov=train.nesterov,
@@ -206,14 +203,27 @@ def cost_file(experiment: Experiment, request: CostRequest) -> Path:
     return experiment.folder / "cost" / f"{key_of(request)}.json"
 
 
-def measure_costs(study: Study, experiment: Experiment, request: CostRequest, progress: Progress) -> CostReport:
-    """Run the cost pass with the training workers' environment and keep its report. Nothing else may be running.
+def measure(
+    request: CostRequest, progress: Progress, waiting: Callable[[], None] = lambda: None, log: Path | None = None
+) -> CostReport:
+    """Run a cost pass with the training workers' environment, as `run_cost_pass` does.
 
-    A stored report that knows more is kept, and the new one says so.
+    One that takes times waits until no other one runs on this machine; ``waiting`` is called if it has to.
     """
+    with contextlib.ExitStack() as held:
+        if "time" in request.passes:
+            with contextlib.suppress(EnvironmentFault):  # where the cache is read-only, nothing can be waited for
+                held.enter_context(locks.locked(cache_folder() / "cost-pass.lock", waiting))
+        return run_cost_pass(request, progress, processes.environment(request.threads), log)
+
+
+def measure_costs(
+    study: Study, experiment: Experiment, request: CostRequest, progress: Progress, waiting: Callable[[], None]
+) -> CostReport:
+    """`measure`, and keep the report; a stored report that knows more is kept instead, and the new one says so."""
     log, path = experiment.folder / "cost" / "log.txt", cost_file(experiment, request)
     durable.make_folder(log.parent)
-    report = run_cost_pass(request, progress, processes.environment(request.threads), log)
+    report = measure(request, progress, waiting, log)
     kept = ""
     try:
         if _knows_more(read_costs(path), report):
@@ -239,14 +249,15 @@ def _knows_more(ours: CostReport, theirs: CostReport) -> bool:
 
 
 def jobs_of(study: Study, asked: str | int | None) -> int:
-    """How many runs go side by side: as asked, else one a core on a CPU and one on a GPU. Raises UsageError."""
+    """How many runs go side by side: as asked, else one a core on a CPU and one on a GPU; 0 is one, in this process.
+
+    Raises UsageError.
+    """
     wanted = study.config.run.jobs if asked is None or asked == "auto" else asked
     if wanted == "auto":
         return resolve_jobs(wanted, study.device)
-    try:
-        number = int(wanted)
-    except ValueError:
-        raise UsageError(f"'{wanted}' is no number of jobs", "--jobs", "give a number of 1 or more, or auto") from None
-    if not 1 <= number <= 16 * (os.cpu_count() or 1):
-        raise UsageError(f"{number} jobs", "--jobs", f"give 1 to {16 * (os.cpu_count() or 1)}, or auto")
-    return number
+    most = 16 * (os.cpu_count() or 1)
+    if not str(wanted).isdecimal() or int(wanted) > most:
+        todo = f"give 1 to {most}, auto, or 0 to train in this process"
+        raise UsageError(f"'{wanted}' is not a valid job count", "--jobs", todo)
+    return int(wanted)

@@ -7,7 +7,7 @@ is the one way to build them; ``first`` marks the first block of a network.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_shortcuts.shortcuts.channels import Pointwise
+from resnet_shortcuts.shortcuts.channel_modules import Pointwise
 from resnet_shortcuts.shortcuts.contract import Shortcut
 
 

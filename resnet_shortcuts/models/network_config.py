@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from resnet_shortcuts.errors import SettingError, UsageError
 from resnet_shortcuts.suggestions import did_you_mean
 
 Stem = Literal["cifar", "imagenet", "deep"]
@@ -109,20 +110,18 @@ def network_names() -> tuple[str, ...]:
 
 
 def parse_name(name: str) -> Architecture:
-    """The architecture of this name. Raises ValueError that names the valid ones, nearest first."""
+    """The architecture of this name. Raises UsageError that suggests the nearest valid names."""
     for family in FAMILIES:
-        found = re.fullmatch(family.pattern, name)
-        if not found:
+        match = re.fullmatch(family.pattern, name)
+        if not match:
             continue
-        depth = int(found["N"][:9])
+        depth = int(match["N"][:9])
         if family.valid(depth):
             return family.architecture(depth)
         near = sorted((d for d in range(_DEEPEST + 1) if family.valid(d)), key=lambda d: (abs(d - depth), d))[:2]
-        raise ValueError(
-            f"no network {name!r}: the depth must be {family.rule}: "
-            f"did you mean {' or '.join(repr(family.name(d)) for d in near)}?"
-        )
-    raise ValueError(f"unknown network {name!r}: {did_you_mean(name, network_names())}")
+        todo = f"did you mean {' or '.join(repr(family.name(d)) for d in near)}?"
+        raise UsageError(f"no network {name[:80]!r}", todo=f"the depth must be {family.rule}: {todo}")
+    raise UsageError(f"unknown network {name[:80]!r}", todo=did_you_mean(name, network_names()))
 
 
 class NetworkSpec(BaseModel):
@@ -131,7 +130,7 @@ class NetworkSpec(BaseModel):
     ``width`` is the number of channels of the first stage, ``stem`` what comes before it, and ``alpha`` the widening
     of a PyramidNet; left out, they are the network's own. ``zero_init`` starts the last BN of each branch at 0;
     building refuses it where that leaves channels dead for ever, unless it is ``force``. An unknown name or depth is
-    a ValueError with the nearest valid ones.
+    refused with the nearest valid ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -151,9 +150,10 @@ class NetworkSpec(BaseModel):
     def _name_is_known(self) -> "NetworkSpec":
         own = parse_name(self.name)
         if self.alpha is not None and own.alpha is None:
-            raise ValueError(f"alpha belongs to cifar-pyramidnet-N; {self.name!r} has none")
+            raise SettingError(f"alpha belongs to cifar-pyramidnet-N, {self.name!r} has none", "alpha", "leave it out")
         if self.zero_init and own.block.startswith("preactivation"):
-            raise ValueError(f"zero_init needs a BN at the end of the branch; the blocks of {self.name!r} have none")
+            what = f"zero_init needs a BN at the end of the branch, the blocks of {self.name!r} have none"
+            raise SettingError(what, "zero_init", "leave it out")
         return self
 
     @property
@@ -175,11 +175,11 @@ class NetworkSpec(BaseModel):
         return f"{self.name}({', '.join(options)})" if options else self.name
 
     def identity(self) -> dict[str, Any]:
-        """What is built, JSON-able; an option said aloud and the same option by default are equal."""
+        """What is built, JSON-able; an option that is given and the same option by default are equal."""
         built = self.architecture
-        said: dict[str, Any] = {"name": self.name, "width": built.width, "stem": built.stem}
+        identity: dict[str, Any] = {"name": self.name, "width": built.width, "stem": built.stem}
         if built.alpha is not None:
-            said["alpha"] = float(built.alpha)
+            identity["alpha"] = float(built.alpha)
         if self.zero_init:
-            said["zero_init"] = True
-        return said
+            identity["zero_init"] = True
+        return identity

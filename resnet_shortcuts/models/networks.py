@@ -15,7 +15,7 @@ from resnet_shortcuts.models.dead_channels import dead_channels
 from resnet_shortcuts.models.network_config import Architecture, NetworkSpec
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import Strategy
-from resnet_shortcuts.shortcuts.contract import Site
+from resnet_shortcuts.shortcuts.site import Site
 
 
 class ResidualNetwork(nn.Module):
@@ -148,17 +148,18 @@ def build_network(
     return model
 
 
-def check_network(spec: NetworkSpec | str, strategy: Strategy, *, in_channels: int, num_classes: int) -> None:
-    """Raise what `build_network` would raise, in milliseconds: nothing is drawn unless zero_init asks for it.
+def check_network(
+    spec: NetworkSpec | str, strategy: Strategy, *, in_channels: int, num_classes: int
+) -> ResidualNetwork:
+    """The network on the meta device, which has shapes but no values, in milliseconds.
 
-    Runs a plugin's code, and holds it to the contract.
+    Raises what `build_network` would raise. Runs a custom strategy's code, and holds it to the contract.
     """
     spec = NetworkSpec.model_validate(spec)
     if spec.zero_init is True:
         build_network(spec, strategy, in_channels=in_channels, num_classes=num_classes, seed=0)
-        return
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        ResidualNetwork(spec.architecture, strategy, in_channels, num_classes)
+        return ResidualNetwork(spec.architecture, strategy, in_channels, num_classes)
 
 
 @torch.no_grad()

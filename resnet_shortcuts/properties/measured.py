@@ -12,7 +12,8 @@ from resnet_shortcuts import random_streams
 from resnet_shortcuts.properties.declared import SIZE
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import Strategy
-from resnet_shortcuts.shortcuts.contract import Shortcut, Site
+from resnet_shortcuts.shortcuts.contract import Shortcut
+from resnet_shortcuts.shortcuts.site import Site
 
 CHANNELS = 8  # n = 8 x 8 x 8 = 512: dense Jacobians stay small
 _INITIALISATIONS = 24

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_shortcuts import random_streams
@@ -19,7 +18,6 @@ from resnet_shortcuts.properties import measured as measure
 from resnet_shortcuts.properties.activations import (
     NETWORK,
     RealInputs,
-    backward,
     embedded_images,
     embedded_inputs,
     real_inputs,
@@ -36,7 +34,9 @@ from resnet_shortcuts.properties.operator_checks import (
 )
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find, strategies
-from resnet_shortcuts.shortcuts.contract import Site
+from resnet_shortcuts.shortcuts.site import Site
+from resnet_shortcuts.training.step import forward_and_loss
+from resnet_shortcuts.training.step_settings import StepSettings
 
 DEPTHS = (20, 56, 110)
 STEPS = 200  # after these ResNet-110 with option A gets three in four of the held-out digits right
@@ -72,7 +72,7 @@ def verify_block(strategy: Strategy, inputs: RealInputs, *, seed: int = 0) -> li
     rows = []
     for version, stride_first in _VERSIONS:
         expected = None
-        if declared is not None and strategy.point.join == "add":
+        if declared is not None and strategy.point.join.adds:
             # A quarter of the pixels is the same quarter for every operator that reads no more than that.
             expected = max(0.25, declared.influence) if stride_first else 1.0
         join = _block_join(strategy, 8, stride_first, seed)
@@ -95,7 +95,7 @@ def verify_dead_channels(strategy: Strategy, *, seed: int = 0) -> list[Row]:
     model = build_network(spec, strategy, in_channels=3, num_classes=10, seed=seed)
     dead, _ = dead_channels(model, 3)["layer3"]
     # A random projection without BN may be negative for every image in some channel: dead too, but by chance.
-    chance = 4 if strategy.composition is not None and strategy.composition.channels == "conv" else 0
+    chance = 4 if strategy.composition is not None and strategy.composition.channels.norm is False else 0
     return [row(strategy.name, "dead channels, zero_init", NETWORK, dead, zero_channels(strategy), chance)]
 
 
@@ -118,7 +118,8 @@ def gradient_norms(model: ResidualNetwork, images: Tensor, labels: Tensor) -> di
     model.pool.register_forward_hook(keep("stem"))
     for stage in model.stages:
         model.get_submodule(stage).register_forward_hook(keep(stage))
-    backward(F.cross_entropy(model(images), labels))
+    loss, _ = forward_and_loss(model, images, labels, StepSettings())
+    loss.backward()  # type: ignore[no-untyped-call]
     return {name: float(tensor.grad.norm()) if tensor.grad is not None else 0.0 for name, tensor in kept.items()}
 
 

@@ -1,16 +1,16 @@
 """Holding strategies to what they declare: one row a property, measured, declared, tolerance, verdict."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from resnet_shortcuts.properties import measured as measure
-from resnet_shortcuts.properties.declared import SIZE, Properties, declare, expected_ar, hands_pixels_on
+from resnet_shortcuts.properties.declared import SIZE, declare, expected_ar, hands_pixels_on
 from resnet_shortcuts.properties.information import explained_variance, smooth_fields
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find
-from resnet_shortcuts.shortcuts.contract import Site
+from resnet_shortcuts.shortcuts.operations import Properties
+from resnet_shortcuts.shortcuts.site import Site
 
 Row = dict[str, Any]
 EXACT = 1e-6
@@ -162,8 +162,3 @@ def verify_activations(strategy: Strategy, activations: Tensor, on: str, *, seed
         rows.rows.append(_as_max_pool(strategy, x, on, seed))
     rows.add("information", on, explained_variance(x, operator(x).detach()))
     return rows.rows
-
-
-def breaches(rows: Sequence[Row]) -> list[Row]:
-    """The rows whose measurement is not what was declared."""
-    return [found for found in rows if found["ok"] is False]

@@ -1,35 +1,42 @@
 """Every known shortcut strategy by name. Needs no torch, so that a wrong name is answered at once.
 
-A strategy is one entry of ``CATALOGUE``: a name, aliases, one line, a source, and the point of the grid that it is. The
+A strategy is one entry of ``CATALOGUE``: a name, one line, a source, a composition of operations, and aliases. The
 list, the documentation, ``rsc verify``, the tables and the tests follow from that entry.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts.errors import UsageError
+from resnet_shortcuts.shortcuts import channels as c
+from resnet_shortcuts.shortcuts import joins as j
+from resnet_shortcuts.shortcuts import spatial as s
 from resnet_shortcuts.shortcuts.composition import Composition, compose
 from resnet_shortcuts.shortcuts.custom_sources import (
-    Plugin,
-    announce_installed,
+    CustomShortcut,
+    CustomSource,
+    announce,
     from_file,
     installed,
     is_file_reference,
 )
+from resnet_shortcuts.shortcuts.site import Site
 from resnet_shortcuts.suggestions import did_you_mean, nearest
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A shortcut strategy: what it is called, where it comes from, and what it computes.
+    """A shortcut strategy: its name, its source, and what it computes.
 
-    That is either its ``composition``, a point of the grid, or a ``plugin``, a user's own class. ``same_as`` names the
-    strategy whose networks are the same functions with the same gradients: of a difference between the two, tables say
-    that it is noise. (Starting both from the same function would not make their runs equal: with channels in another
-    order sums round otherwise, and after 20 steps of SGD on digits two such ResNet-20s no longer agree.)
+    That is either its ``composition`` of operations or a ``custom`` class. ``same_as`` names the strategy whose
+    networks are the same functions with the same gradients: tables say of a difference between the two that it is
+    noise. (Starting both from the same function would not make their runs equal: with channels in another order sums
+    round otherwise, and after 20 steps of SGD on digits two such ResNet-20s no longer agree.)
     """
 
     name: str
@@ -38,33 +45,55 @@ class Strategy:
     composition: Composition | None
     aliases: tuple[str, ...] = ()
     note: str = ""
-    plugin: Plugin | None = None
+    custom: CustomShortcut | None = None
     same_as: str = ""
 
     @property
     def point(self) -> Composition:
-        """The composition; asking a plugin for it is a mistake of the caller."""
+        """The composition. Raises TypeError for a custom class, which has none."""
         if self.composition is None:
-            raise TypeError(f"shortcut {self.name!r} is a class of its own, no composition")
+            raise TypeError(f"shortcut {self.name!r} is a custom class, not a composition")
         return self.composition
 
-    def identity(self) -> dict[str, Any]:
-        """What the strategy computes, JSON-able; equal for aliases and for a composition equal to a named point.
+    @property
+    def sources(self) -> tuple[CustomSource, ...]:
+        """The source files of its custom code; empty for what comes with the package."""
+        return (self.custom.source,) if self.custom is not None else tuple(self.point.sources.values())
 
-        A plugin is known by its class and the hash of its source file, wherever the file lies.
+    @property
+    def sources_to_send(self) -> tuple[CustomSource, ...]:
+        """The source files that another process cannot import by itself."""
+        return () if self.custom is not None and self.custom.module else self.sources
+
+    def identity(self) -> dict[str, Any]:
+        """What the strategy computes, JSON-able; equal for aliases and for a composition equal to a named one.
+
+        A custom class is known by its name and the hash of its source file, wherever the file lies.
         """
-        if self.plugin is not None:
-            return {"class": self.plugin.class_name, "sha256": self.plugin.sha256}
+        if self.custom is not None:
+            return {"class": self.custom.class_name, "sha256": self.custom.source.sha256}
         return self.point.identity()
 
     def reference(self) -> str | dict[str, Any]:
         """What a config would say to get this strategy again: a name, a composition spelled out, or FILE:Class."""
-        if self.plugin is not None:
-            return self.name if self.plugin.module else f"{self.plugin.path}:{self.plugin.class_name}"
+        if self.custom is not None:
+            by_name = self.custom.module or self.custom.registered
+            return self.name if by_name else f"{self.custom.source.file}:{self.custom.class_name}"
         named = _by_word().get(self.name.casefold())
         if named is not None and named.identity() == self.identity():
             return self.name
-        return {**self.identity(), "name": self.name}
+        return {**self.point.description(), "name": self.name}
+
+    def cost(self, site: Site, size: int) -> dict[str, int] | None:
+        """``parameters`` and ``multiply_adds`` at a site with size x size pixels at its input; None for a custom class.
+
+        Counted by hand from the formulas of its operations, for one image.
+        """
+        if self.composition is None:
+            return None
+        cost = self.composition.cost(site)
+        pixels = (-(-size // site.stride)) ** 2
+        return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds * pixels}
 
 
 _HE15 = "He et al. 2015, arXiv:1512.03385"
@@ -76,163 +105,187 @@ _RESHAPE = "related: Santhanam & Davis, TNNLS 2020"
 
 CATALOGUE: tuple[Strategy, ...] = (
     Strategy(
-        "plain", "no shortcut anywhere", f"{_HE15}, plain nets; {_HE16}, scaling 0", Composition("none", "none", "all"),
+        "plain", "no shortcut anywhere", f"{_HE15}, plain nets; {_HE16}, scaling 0", Composition(s.NONE, c.NONE, "all"),
         ("no-shortcut",),
     ),
     Strategy(
-        "stride-pad", "every second pixel, then zero channels", f"{_HE15}, option A", Composition("stride", "pad"),
+        "stride-pad", "every second pixel, then zero channels", f"{_HE15}, option A", Composition(s.STRIDE, c.PAD),
         ("A", "option-a", "zero-pad"),
         "A 1x1 max-pool or average of stride 2 is the same operator. fb.resnet.torch pads at the end.",
     ),
     Strategy(
         "stride-pad-both", "every second pixel, zero channels on both sides", "akamaster/pytorch_resnet_cifar10",
-        Composition("stride", "pad-both"), (),
+        Composition(s.STRIDE, c.PAD_BOTH), (),
         "The same network as stride-pad, its channels in another order; a seed places its weights differently, so runs "
         "of the two differ by noise alone.", same_as="stride-pad",
     ),
     Strategy(
         "stride-duplicate", "every second pixel, concatenated with itself", "control: duplicating without averaging",
-        Composition("stride", "duplicate"),
+        Composition(s.STRIDE, c.DUPLICATE),
     ),
     Strategy(
         "avg-pad", "2x2 average, then zero channels", "Stochastic Depth 2016, tensorpack, tensorflow/models",
-        Composition("avg", "pad"), (), "Often published as 'option A', which it is not.",
+        Composition(s.AVG, c.PAD), (), "Often published as 'option A', which it is not.",
     ),
     Strategy(
         "avg-duplicate", "2x2 average, concatenated with itself", f"the answer to {_ASKED}; ReActNet 2020",
-        Composition("avg", "duplicate"),
+        Composition(s.AVG, c.DUPLICATE),
     ),
     Strategy(
         "avg3-pad", "3x3 average (padding not counted), then zero channels", "completes the grid",
-        Composition("avg3", "pad"),
+        Composition(s.AVG3, c.PAD),
     ),
     Strategy(
-        "max-pad", "3x3 max-pool, then zero channels", f"the asker of {_ASKED}", Composition("max", "pad"),
+        "max-pad", "3x3 max-pool, then zero channels", f"the asker of {_ASKED}", Composition(s.MAX, c.PAD),
     ),
     Strategy(
         "max-duplicate", "3x3 max-pool, concatenated with itself", "completes stride/avg/max x pad/duplicate",
-        Composition("max", "duplicate"),
+        Composition(s.MAX, c.DUPLICATE),
     ),
     Strategy(
-        "max2-pad", "2x2 max-pool, then zero channels", "control: no overlap", Composition("max2", "pad"),
+        "max2-pad", "2x2 max-pool, then zero channels", "control: no overlap", Composition(s.MAX2, c.PAD),
     ),
-    Strategy("blur3-pad", "blur [1,2,1], stride, zero channels", _ZHANG, Composition("blur3", "pad")),
-    Strategy("blur4-pad", "blur [1,3,3,1], stride, zero channels", _ZHANG, Composition("blur4", "pad")),
+    Strategy("blur3-pad", "blur [1,2,1], stride, zero channels", _ZHANG, Composition(s.BLUR3, c.PAD)),
+    Strategy("blur4-pad", "blur [1,3,3,1], stride, zero channels", _ZHANG, Composition(s.BLUR4, c.PAD)),
     Strategy(
         "haar-pad", "2 x 2x2 average (Haar low-pass), then zero channels", "control: averaging that keeps the norm",
-        Composition("avg", "pad", scale=2.0),
+        Composition(s.AVG, c.PAD, scale=2.0),
     ),
     Strategy(
-        "s2d-keep", "space-to-depth, half of its channels kept", _RESHAPE, Composition("s2d", "keep"), (),
+        "s2d-keep", "space-to-depth, half of its channels kept", _RESHAPE, Composition(s.S2D, c.KEEP), (),
         "Keeps the phases (0,0) and (1,1) where the channels double.",
     ),
-    Strategy("s2d-mean", "space-to-depth, means of pairs", _RESHAPE, Composition("s2d", "mean")),
+    Strategy("s2d-mean", "space-to-depth, means of pairs", _RESHAPE, Composition(s.S2D, c.MEAN)),
     Strategy(
-        "s2d-haar", "space-to-depth, Haar low-pass and a detail band", _RESHAPE, Composition("s2d", "haar"), (),
+        "s2d-haar", "space-to-depth, Haar low-pass and a detail band", _RESHAPE, Composition(s.S2D, c.HAAR), (),
         "The most that a shortcut can keep: half of the dimensions, with norm.",
     ),
     Strategy(
         "polyphase-pad", "the polyphase component of largest norm, then zero channels",
-        "Chaman & Dokmanic, CVPR 2021", Composition("polyphase", "pad"), ("adaptive-polyphase",),
+        "Chaman & Dokmanic, CVPR 2021", Composition(s.POLYPHASE, c.PAD), ("adaptive-polyphase",),
     ),
     Strategy(
         "pyramid-pad", "2x2 average where size changes, zero channels wherever channels grow",
-        "Han et al., PyramidNet, CVPR 2017", Composition("avg", "pad", "all"), (),
+        "Han et al., PyramidNet, CVPR 2017", Composition(s.AVG, c.PAD, "all"), (),
         "For nets whose channels grow in every block (cifar-pyramidnet-N). On an ordinary ResNet it equals avg-pad.",
     ),
     Strategy(
         "skip-transitions", "no shortcut where the shape changes", "MobileNetV2 and relatives",
-        Composition("none", "none"),
+        Composition(s.NONE, c.NONE),
     ),
     Strategy(
         "projection", "1x1 convolution with stride, BN", f"{_HE15}, option B; torchvision",
-        Composition("stride", "conv-bn"), ("B", "option-b"),
+        Composition(s.STRIDE, c.CONV_BN), ("B", "option-b"),
     ),
     Strategy(
         "projection-nobn", "1x1 convolution with stride, no BN", "DownsampleC of widely copied code",
-        Composition("stride", "conv"),
+        Composition(s.STRIDE, c.CONV),
     ),
     Strategy(
         "projection-all", "1x1 convolution and BN in every block", f"{_HE15}, option C",
-        Composition("stride", "conv-bn", "all"), ("C", "option-c"),
+        Composition(s.STRIDE, c.CONV_BN, "all"), ("C", "option-c"),
     ),
     Strategy(
         "projection-all-nobn", "1x1 convolution without BN in every block", f"{_HE16}, 1x1 conv shortcut",
-        Composition("stride", "conv", "all"),
+        Composition(s.STRIDE, c.CONV, "all"),
     ),
-    Strategy("projection-3x3", "3x3 convolution with stride, BN", "SENet-154", Composition("conv3", "conv-bn")),
+    Strategy("projection-3x3", "3x3 convolution with stride, BN", "SENet-154", Composition(s.CONV3, c.CONV_BN)),
     Strategy(
         "projection-2x2", "2x2 convolution with stride, BN", "many CIFAR codes (DownsampleD)",
-        Composition("conv2", "conv-bn"), (), "The same network as s2d-projection.", same_as="s2d-projection",
+        Composition(s.CONV2, c.CONV_BN), (), "The same network as s2d-projection.", same_as="s2d-projection",
     ),
     Strategy(
-        "avg-projection", "2x2 average, then 1x1 convolution, BN", _BAG, Composition("avg", "conv-bn"),
+        "avg-projection", "2x2 average, then 1x1 convolution, BN", _BAG, Composition(s.AVG, c.CONV_BN),
         ("D", "resnet-d"), "ResNet-A/B/C/D of Bag of Tricks are not options A/B/C.",
     ),
-    Strategy("blur-projection", "blur [1,2,1], then 1x1 convolution, BN", _ZHANG, Composition("blur3", "conv-bn")),
+    Strategy("blur-projection", "blur [1,2,1], then 1x1 convolution, BN", _ZHANG, Composition(s.BLUR3, c.CONV_BN)),
     Strategy(
         "max-projection", "3x3 max-pool, then 1x1 convolution, BN", "Duta et al. 2020, arXiv:2004.04989",
-        Composition("max", "conv-bn"), ("iresnet",),
+        Composition(s.MAX, c.CONV_BN), ("iresnet",),
     ),
     Strategy(
         "s2d-projection", "space-to-depth, then 1x1 convolution, BN", "SPD-Conv 2022 (there in the main path)",
-        Composition("s2d", "conv-bn"), (), "The same network as projection-2x2, and built as that.",
+        Composition(s.S2D, c.CONV_BN), (), "The same network as projection-2x2, and built as that.",
         same_as="projection-2x2",
     ),
     Strategy(
         "factorized-reduce", "two 1x1 convolutions, one of x shifted by a pixel; concatenated, BN",
-        "Shake-Shake; DARTS", Composition("factorized", "conv-bn"), (), "A common bug drops the shift.",
+        "Shake-Shake; DARTS", Composition(s.FACTORIZED, c.CONV_BN), (), "A common bug drops the shift.",
     ),
     Strategy(
         "depthwise-projection", "3x3 depthwise convolution, BN, 1x1 convolution, BN", "GhostNet",
-        Composition("depthwise", "conv-bn"),
+        Composition(s.DEPTHWISE, c.CONV_BN),
     ),
     Strategy(
         "scale-half", "option A; shortcut x 0.5 in every block", f"{_HE16}, constant scaling",
-        Composition("stride", "pad", "all", scale=0.5),
+        Composition(s.STRIDE, c.PAD, "all", scale=0.5),
     ),
     Strategy(
         "scale-both-half", "option A; shortcut x 0.5 and branch x 0.5 in every block", f"{_HE16}, constant scaling",
-        Composition("stride", "pad", "all", scale=0.5, branch_scale=0.5),
+        Composition(s.STRIDE, c.PAD, "all", scale=0.5, branch_scale=0.5),
     ),
     Strategy(
         "exclusive-gate", "option A; shortcut x (1 - g), branch x g in every block", f"{_HE16}, exclusive gating",
-        Composition("stride", "pad", "all", join="exclusive-gate"), (),
+        Composition(s.STRIDE, c.PAD, "all", join=j.EXCLUSIVE_GATE), (),
         "g = sigmoid(1x1 convolution of x), bias from -6; at a change of size it has the stride.",
     ),
     Strategy(
         "shortcut-gate", "option A; shortcut x (1 - g) in every block", f"{_HE16}, shortcut-only gating",
-        Composition("stride", "pad", "all", join="shortcut-gate"), (),
+        Composition(s.STRIDE, c.PAD, "all", join=j.SHORTCUT_GATE), (),
         "g = sigmoid(1x1 convolution of x), bias from -6; at a change of size it has the stride.",
     ),
     Strategy(
         "dropout", "option A; dropout 0.5 on the shortcut of every block", f"{_HE16}, dropout shortcut",
-        Composition("stride", "pad", "all", join="dropout"),
+        Composition(s.STRIDE, c.PAD, "all", join=j.DROPOUT),
     ),
     Strategy(
         "rezero", "option A; branch x alpha in every block, alpha learned from 0",
-        "Bachlechner et al. 2020; De & Smith 2020 (SkipInit)", Composition("stride", "pad", "all", join="rezero"),
+        "Bachlechner et al. 2020; De & Smith 2020 (SkipInit)", Composition(s.STRIDE, c.PAD, "all", join=j.REZERO),
         ("skipinit",),
     ),
 )  # fmt: skip
 
 
+_registered: dict[str, Strategy] = {}
+"""Strategies that were registered in this process, by name."""
+
+
+def _words_of(catalogue: Iterable[Strategy]) -> dict[str, Strategy]:
+    return {word.casefold(): strategy for strategy in catalogue for word in (strategy.name, *strategy.aliases)}
+
+
 @cache
+def _built_in() -> dict[str, Strategy]:
+    return _words_of(CATALOGUE)
+
+
 def _by_word() -> dict[str, Strategy]:
-    words: dict[str, Strategy] = {}
-    for strategy in CATALOGUE:
-        for word in (strategy.name, *strategy.aliases):
-            if words.setdefault(word.casefold(), strategy) is not strategy:
-                raise ValueError(f"two strategies are called {word!r}")
-    return words
+    return {**_built_in(), **_words_of(_registered.values())}
+
+
+def add(strategy: Strategy) -> None:
+    """Add a custom strategy to the catalogue of this process. Raises UsageError where one of its names is taken.
+
+    A strategy of the same file and name is replaced.
+    """
+    taken = _by_word()
+    for word in (strategy.name, *strategy.aliases):
+        other = taken.get(word.casefold())
+        replaced = other is not None and other.name == strategy.name and _files(other) == _files(strategy)
+        if other is not None and not replaced:
+            raise UsageError(f"the name {word!r} is taken", f"shortcut '{other.name}'", "choose another name")
+    _registered[strategy.name] = strategy
+
+
+def _files(strategy: Strategy) -> list[str]:
+    return [source.file for source in strategy.sources]
 
 
 def strategies() -> tuple[Strategy, ...]:
-    """Every registered strategy: the catalogue in its order, then those of installed packages."""
+    """Every strategy: the catalogue in its order, then those registered here, then those of installed packages."""
     taken = _by_word()
-    return CATALOGUE + tuple(
-        _from_plugin(name, plugin) for name, plugin in installed().items() if name.casefold() not in taken
-    )
+    others = (_custom(name, custom) for name, custom in installed().items() if name.casefold() not in taken)
+    return (*CATALOGUE, *_registered.values(), *others)
 
 
 def words() -> tuple[str, ...]:
@@ -240,35 +293,48 @@ def words() -> tuple[str, ...]:
     return tuple(word for strategy in strategies() for word in (strategy.name, *strategy.aliases))
 
 
-def _from_plugin(name: str, plugin: Plugin) -> Strategy:
-    source = plugin.module or Path(plugin.path).name
-    return Strategy(name, "a class of one's own", source, None, plugin=plugin)
+def _custom(name: str, custom: CustomShortcut) -> Strategy:
+    return Strategy(name, "custom strategy", custom.module or Path(custom.source.file).name, None, custom=custom)
 
 
 def find(reference: str | Mapping[str, Any], base: Path | None = None) -> Strategy:
-    """The strategy that a config or command line means.
+    """The strategy that a config or command line names.
 
     ``reference`` is a name or alias, a composition as a mapping, or ``./FILE.py:Class`` with a path relative to
     ``base`` (default: the working folder). A mapping may carry its own ``name``, and ``like`` to start from a named
-    strategy. No plugin's code is run here. Raises UsageError with the nearest names.
+    strategy. No custom code is run here. Raises UsageError with the nearest names.
     """
     if isinstance(reference, Mapping):
         return _find_composition(reference)
     if not isinstance(reference, str):
         raise UsageError(f"a shortcut must be a name or a composition, not {reference!r}", "shortcuts", "rsc shortcuts")
     word = reference.strip()
-    found = _by_word().get(word.casefold())
-    if found is not None:
-        return found
+    named = _by_word().get(word.casefold())
+    if named is not None:
+        return named
     if is_file_reference(word):
-        plugin = from_file(word, base)
-        return _from_plugin(plugin.class_name, plugin)
+        custom = from_file(word, base)
+        return _custom(custom.class_name, custom)
     if word in installed():
-        announce_installed(word, installed()[word])
-        return _from_plugin(word, installed()[word])
+        announce(installed()[word].source.file, word)
+        return _custom(word, installed()[word])
     near = nearest(reference, words())
     todo = did_you_mean(reference, near) if near else "see: rsc shortcuts"
     raise UsageError(f"unknown shortcut {reference!r}", "shortcuts", todo)
+
+
+def label_meant(word: str, labels: Iterable[str]) -> str | None:
+    """The one of these strategy labels that ``word``, a name or alias in any case, stands for; None if none does."""
+    folded = {label.casefold(): label for label in labels}
+    strategy = _by_word().get(word.casefold())
+    return folded.get(word.casefold()) or (folded.get(strategy.name.casefold()) if strategy else None)
+
+
+def check_name(name: Any) -> str:
+    """The name of a strategy or operation. Raises UsageError where it is no short printable text."""
+    if not isinstance(name, str) or not name.strip() or len(name) > 80 or not name.isprintable():
+        raise UsageError(f"{name!r} is not a valid name for a shortcut", "shortcuts", "a short printable text")
+    return name
 
 
 def _find_composition(reference: Mapping[str, Any]) -> Strategy:
@@ -276,23 +342,23 @@ def _find_composition(reference: Mapping[str, Any]) -> Strategy:
     name, like = parts.pop("name", None), parts.pop("like", None)
     start = None if like is None else find(like).composition
     if like is not None and start is None:
-        raise UsageError(f"shortcut {like!r} is no composition", "shortcuts", "like takes a strategy of the catalogue")
+        raise UsageError(f"shortcut {like!r} is not a composition", "shortcuts", "like takes a composed strategy")
     composition = compose(parts, start)
-    if name is not None and (not isinstance(name, str) or not name.strip() or len(name) > 80 or not name.isprintable()):
-        raise UsageError(f"{name!r} is no name for a shortcut", "shortcuts", "a short printable text")
     same = [strategy for strategy in CATALOGUE if strategy.identity() == composition.identity()]
     if same and name in {None, same[0].name, *same[0].aliases}:
         return same[0]
-    if name is not None and name.casefold() in _by_word():
-        raise UsageError(f"the name {name!r} is taken", "shortcuts", "a composition of its own needs a name of its own")
-    return Strategy(name or _describe(composition), "a composition of one's own", "config", composition)
+    if name is not None and check_name(name).casefold() in _by_word():
+        raise UsageError(f"the name {name!r} is taken", "shortcuts", "a custom composition needs another name")
+    return Strategy(name or _label(composition), "custom composition", "config", composition)
 
 
-def _describe(composition: Composition) -> str:
-    said = composition.identity()
-    parts = [said.pop("spatial"), said.pop("channels")]
-    scope, scale = said.pop("scope"), said.pop("scale")
+def _label(composition: Composition) -> str:
+    values = composition.description()
+    parts = [values.pop("spatial"), values.pop("channels")]
+    scope, scale = values.pop("scope"), values.pop("scale")
     parts += [scope] if scope != "transitions" else []
     parts += [f"x{scale:g}"] if scale != 1 else []
-    parts += [str(value) if key == "join" else f"{key.replace('_', '-')}={value:g}" for key, value in said.items()]
+    parts += [
+        value if isinstance(value, str) else f"{key.replace('_', '-')}={value:g}" for key, value in values.items()
+    ]
     return "+".join(parts)

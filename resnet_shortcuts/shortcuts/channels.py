@@ -1,144 +1,220 @@
-"""Channel operations: what turns C_in channels into C_out, at the resolution that the spatial operation left."""
+"""The channel operations: how C_in channels become C_out. Needs no torch until one is built."""
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from __future__ import annotations
 
-from resnet_shortcuts.shortcuts.spatial import phases, to_whole_windows
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import TYPE_CHECKING, ClassVar
 
+from resnet_shortcuts.shortcuts.operations import ChannelOperation, Cost, Properties, SpatialOperation, define
+from resnet_shortcuts.shortcuts.spatial import S2D
 
-class Pad(nn.Module):
-    """Zero channels, all at the end or split between both sides (then the odd one goes to the end)."""
+if TYPE_CHECKING:
+    from torch import nn
 
-    def __init__(self, in_channels: int, out_channels: int, both: bool = False) -> None:
-        super().__init__()
-        missing = out_channels - in_channels
-        self.before = missing // 2 if both else 0
-        self.after = missing - self.before
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, C_out, H, W)."""
-        if not self.before and not self.after:
-            return x
-        return F.pad(x, (0, 0, 0, 0, self.before, self.after))
+    from resnet_shortcuts.shortcuts.site import Site
 
 
-class Duplicate(nn.Module):
-    """The input concatenated with itself until there are C_out channels."""
+def _pad(site: Site) -> nn.Module:
+    from resnet_shortcuts.shortcuts.channel_modules import Pad
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.copies = out_channels // in_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, copies * C_in, H, W)."""
-        return x if self.copies == 1 else torch.cat([x] * self.copies, 1)
+    return Pad(site.in_channels, site.out_channels)
 
 
-class Convolution(nn.Module):
-    """``pool`` if given, a convolution without bias and, if asked for, batch normalisation after it.
+def _pad_both(site: Site) -> nn.Module:
+    from resnet_shortcuts.shortcuts.channel_modules import Pad
 
-    Without padding and with a kernel as wide as the stride it is space-to-depth followed by a 1x1 convolution, in one
-    pass; windows that overhang the border are filled with zeros.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        norm: bool,
-        kernel: int = 1,
-        stride: int = 1,
-        padding: int = 0,
-        pool: nn.Module | None = None,
-    ) -> None:
-        super().__init__()
-        self.pool = pool
-        self.windows = stride if kernel == stride and not padding else 1
-        self.conv = (
-            Pointwise(in_channels, out_channels, stride)
-            if kernel == 1
-            else nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
-        )
-        self.bn = nn.BatchNorm2d(out_channels) if norm else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, C_out, ceil(H/s), ceil(W/s))."""
-        x = x if self.pool is None else self.pool(x)
-        x = self.conv(to_whole_windows(x, self.windows))
-        return x if self.bn is None else self.bn(x)
+    return Pad(site.in_channels, site.out_channels, both=True)
 
 
-class Pointwise(nn.Conv2d):
-    """A 1x1 convolution without bias that takes every s-th pixel itself where there are few input channels.
+def _duplicate(site: Site) -> nn.Module:
+    from resnet_shortcuts.shortcuts.channel_modules import Duplicate
 
-    oneDNN's weight gradient of a strided 1x1 convolution writes out of bounds with 6 or fewer channels, channels last
-    (seen with torch 2.13 on an AVX2 processor); a stride-1 convolution of the strided pixels is the same and sound.
-    """
-
-    _SOUND = 8
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__(in_channels, out_channels, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, C_out, ceil(H/s), ceil(W/s))."""
-        if self.in_channels >= self._SOUND or self.stride == (1, 1):
-            return super().forward(x)
-        return F.conv2d(F.avg_pool2d(x, 1, self.stride), self.weight)
+    return Duplicate(site.in_channels, site.out_channels)
 
 
-class FactorizedReduce(nn.Module):
-    """Half of the channels from x, half from x shifted by one pixel down and right, both strided; one BN after the cat.
-
-    The shift (Shake-Shake; DARTS) lets the second half see pixels that the first misses. It fills in zeros, so that odd
-    sizes give halves of equal size. An odd number of output channels gives the first half the extra one.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int, *, norm: bool) -> None:
-        super().__init__()
-        second = out_channels // 2
-        self.conv1 = Pointwise(in_channels, out_channels - second, stride)
-        self.conv2 = Pointwise(in_channels, second, stride)
-        self.bn = nn.BatchNorm2d(out_channels) if norm else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, C_out, ceil(H/s), ceil(W/s))."""
-        x = torch.cat([self.conv1(x), self.conv2(F.pad(x, (-1, 1, -1, 1)))], 1)
-        return x if self.bn is None else self.bn(x)
+def _duplicated(padded: Properties) -> Properties:
+    """The same values twice: singular values times sqrt(2), twice the gain."""
+    values = tuple(value * sqrt(2) for value in padded.singular_values or ())
+    return replace(padded, singular_values=values, gradient_gain=2 * padded.gradient_gain)
 
 
-def depthwise(channels: int, stride: int, *, norm: bool) -> nn.Module:
-    """A learned 3x3 filter a channel, stride s, padding 1, and BN of its own (GhostNet)."""
-    filters = nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
-    return nn.Sequential(filters, nn.BatchNorm2d(channels)) if norm else filters
+def _projected(padded: Properties) -> Properties:
+    """Behind a 1x1 convolution of He's initialisation, variance 2 / C and 2C x C weights: four times the gain."""
+    loose = (*padded.loose, "gradient_gain", "same_gain")
+    gain = 4 * padded.gradient_gain
+    return replace(padded, singular_values=None, gradient_gain=gain, same_gain=2.0, loose=loose, tolerance=0.1)
 
 
-class Reduction(nn.Module):
-    """Space-to-depth at stride 2, reduced from 4 C_in to C_out channels without parameters.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ConvolvingOperation(ChannelOperation):
+    """A 1x1 convolution, with batch normalisation if ``norm``; it merges with what the spatial operation can merge."""
 
-    ``keep`` takes the phases (0,0), (1,1), (0,1), (1,0), ``haar`` the orthonormal Haar bands low-pass, horizontal,
-    vertical and diagonal detail, as many channels as the output has; ``mean`` averages neighbouring phases in groups,
-    and C_out must be 1, 2 or 4 x C_in.
-    """
+    convolves: ClassVar[bool] = True
 
-    def __init__(self, kind: str, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.kind, self.out_channels = kind, out_channels
-        self.groups = out_channels // in_channels
-        self.pad = Pad(min(out_channels, 4 * in_channels), out_channels)
+    def goes_with(self, spatial: SpatialOperation) -> bool:
+        """Whether the two can be composed."""
+        return spatial.passes
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, C_out, ceil(H/2), ceil(W/2))."""
-        a, b, c, d = phases(x, 2)
-        if self.kind == "mean":
-            bands = {1: [(a + b + c + d) / 4], 2: [(a + b) / 2, (c + d) / 2], 4: [a, b, c, d]}[self.groups]
-        elif self.kind == "keep":
-            bands = [a, d, b, c]
-        else:
-            bands = [(a + b + c + d) / 2, (a - b + c - d) / 2, (a + b - c - d) / 2, (a - b - c + d) / 2]
-        needed = bands[: -(-self.out_channels // x.shape[1])]
-        joined = needed[0] if len(needed) == 1 else torch.cat(needed, 1)
-        padded: Tensor = self.pad(joined[:, : self.out_channels])
-        return padded
+    def problem_at(self, site: Site) -> str | None:
+        """None: a convolution serves every site."""
+        return None
+
+    def operation(self, spatial: SpatialOperation, site: Site, everywhere: bool) -> nn.Module | None:
+        """The convolution, which holds or has merged the spatial operation."""
+        from resnet_shortcuts.shortcuts.channel_modules import Convolution
+
+        if not (site.changes or everywhere):
+            return None
+        norm = bool(self.norm) and not site.preactivation
+        if site.changes_size and spatial.convolution is not None:
+            return spatial.convolution(site, norm)
+        pool = spatial.build(site) if site.changes_size and spatial.build is not None else None
+        return Convolution(site.in_channels, site.out_channels, norm=norm, pool=pool)
+
+    def cost_with(self, spatial: SpatialOperation, site: Site, everywhere: bool) -> Cost:
+        """The cost of both operations at a site."""
+        if not (site.changes or everywhere):
+            return Cost()
+        norm = bool(self.norm) and not site.preactivation
+        weights = (spatial.weights(site.stride) if site.changes_size else 1) * site.in_channels * site.out_channels
+        convolution = Cost(weights + 2 * norm * site.out_channels, weights)
+        return convolution + spatial.cost(site, norm) if site.changes_size else convolution
+
+    def formula(self, spatial: SpatialOperation) -> str:
+        """What both compute from ``x`` where the size changes."""
+        convolved = f"{spatial.convolution_formula}({spatial.formula or f'{spatial.name}(x)'})"
+        return f"BN({convolved})" if self.norm else convolved
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReducingOperation(ChannelOperation):
+    """Space-to-depth, reduced to C_out channels by ``reduce(site)``, where the size changes; elsewhere ``build``."""
+
+    reduce: Callable[[Site], nn.Module]
+
+    def goes_with(self, spatial: SpatialOperation) -> bool:
+        """Whether the two can be composed."""
+        return spatial is S2D
+
+    def problem_at(self, site: Site) -> str | None:
+        """Why this site cannot be served, or None."""
+        if not site.changes_size:
+            return super().problem_at(site)
+        if site.stride != 2:
+            return f"since channels '{self.name}' are defined for stride 2 only"
+        if site.out_channels < site.in_channels:
+            return "which has fewer channels at its output than at its input"
+        return self.refuses(site)
+
+    def operation(self, spatial: SpatialOperation, site: Site, everywhere: bool) -> nn.Module | None:
+        """The module of both operations at a site, or None where nothing is to be done."""
+        return self.reduce(site) if site.changes_size else super().operation(spatial, site, everywhere)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NoChannels(ChannelOperation):
+    """Nothing passes: goes with the spatial operation that lets nothing pass."""
+
+    def goes_with(self, spatial: SpatialOperation) -> bool:
+        """Whether the two can be composed."""
+        return not spatial.passes
+
+
+def _keep(site: Site) -> nn.Module:
+    from resnet_shortcuts.shortcuts.channel_modules import Reduction, kept_phases
+
+    return Reduction(kept_phases, site.in_channels, site.out_channels)
+
+
+def _mean(site: Site) -> nn.Module:
+    from resnet_shortcuts.shortcuts.channel_modules import Reduction, means
+
+    return Reduction(means, site.in_channels, site.out_channels)
+
+
+def _haar(site: Site) -> nn.Module:
+    from resnet_shortcuts.shortcuts.channel_modules import Reduction, haar_bands
+
+    return Reduction(haar_bands, site.in_channels, site.out_channels)
+
+
+def _not_a_multiple(site: Site) -> str | None:
+    whole = site.out_channels % site.in_channels == 0
+    return None if whole else "whose output channels are not a whole multiple of its input channels"
+
+
+def _not_1_2_or_4_times(site: Site) -> str | None:
+    served = not site.changes_size or site.out_channels in {site.in_channels * k for k in (1, 2, 4)}
+    return None if served else "whose output channels are not 1, 2 or 4 times its input channels"
+
+
+PAD = define(
+    ChannelOperation(
+        "pad", "zero channels at the end", build=_pad, declare=lambda padded: padded, zeros="end", invertible=True
+    )
+)
+PAD_BOTH = define(
+    ChannelOperation(
+        "pad-both",
+        "zero channels on both sides",
+        build=_pad_both,
+        declare=lambda padded: padded,
+        zeros="both sides",
+        invertible=True,
+    )
+)
+DUPLICATE = define(
+    ChannelOperation(
+        "duplicate",
+        "concatenated with itself",
+        build=_duplicate,
+        refuses=_not_a_multiple,
+        limit="C_out must be a whole multiple of C_in",
+        declare=_duplicated,
+        invertible=True,
+    )
+)
+CONV = define(ConvolvingOperation("conv", "1x1 convolution", declare=_projected, invertible=True, norm=False))
+CONV_BN = define(
+    ConvolvingOperation(
+        "conv-bn",
+        "1x1 convolution, then BN (no BN in a pre-activation net)",
+        declare=_projected,
+        invertible=True,
+        norm=True,
+    )
+)
+KEEP = define(
+    ReducingOperation(
+        "keep",
+        "of space-to-depth's phases (0,0), (1,1), (0,1), (1,0), as many channels as the output has",
+        build=_pad,
+        reduce=_keep,
+        limit="where the size changes: stride 2",
+        declare=lambda padded: Properties(True, 1 / 2, 1 / 2, 1 / 2, (1.0,), 1, "no"),
+    )
+)
+MEAN = define(
+    ReducingOperation(
+        "mean",
+        "of space-to-depth's channels, means of neighbouring phases",
+        build=_pad,
+        reduce=_mean,
+        refuses=_not_1_2_or_4_times,
+        limit="where the size changes: stride 2, and C_out must be 1, 2 or 4 x C_in",
+        declare=lambda padded: Properties(True, 1 / 2, 1, 1, (1 / sqrt(2),), 1 / 2, "no"),
+    )
+)
+HAAR = define(
+    ReducingOperation(
+        "haar",
+        "orthonormal Haar bands of space-to-depth: low-pass first, then details",
+        build=_pad,
+        reduce=_haar,
+        limit="where the size changes: stride 2",
+        declare=lambda padded: Properties(True, 1 / 2, 1, 1, (1.0,), 1, "low-pass half"),
+    )
+)
+NONE = define(NoChannels("none", "nothing passes where the channels change", declare=lambda padded: padded))

@@ -1,136 +1,148 @@
-"""Joins: what becomes of the shortcut and the residual branch when they meet.
+"""The joins: how the shortcut and the residual branch are combined. Needs no torch until one is built."""
 
-Every join takes ``operation``, what the shortcut does to ``x`` (None: nothing), and a constant ``scale`` on the result.
-"""
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Mapping
+from dataclasses import replace
+from math import nan
+from typing import TYPE_CHECKING
 
-from resnet_shortcuts import random_streams
-from resnet_shortcuts.shortcuts.contract import Shortcut, Site
+from resnet_shortcuts.shortcuts.operations import Cost, Join, Number, Properties, define
 
+if TYPE_CHECKING:
+    from torch import nn
 
-class Add(Shortcut):
-    """``scale * operation(x) + branch_scale * residual``; a factor of 1 costs nothing."""
+    from resnet_shortcuts.shortcuts.contract import Shortcut
+    from resnet_shortcuts.shortcuts.site import Site
 
-    def __init__(self, operation: nn.Module | None, scale: float = 1.0, branch_scale: float = 1.0) -> None:
-        super().__init__()
-        self.operation = operation
-        self.scale, self.branch_scale = scale, branch_scale
-
-    def carry(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Return ``scale * operation(x)``, shaped like ``residual`` and of its dtype."""
-        x = x if self.operation is None else self.operation(x)
-        x = x if self.scale == 1 else x * self.scale
-        return x.to(residual.dtype)
-
-    def weigh(self, residual: Tensor) -> Tensor:
-        """Return ``branch_scale * residual``."""
-        return residual if self.branch_scale == 1 else residual * self.branch_scale
-
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Return the sum, shaped like ``residual``."""
-        return self.weigh(residual) + self.carry(x, residual)
+_GATE = "g = sigmoid(conv1x1(x) + b), b from {bias:g}"
+_BIAS = {"bias": Number(-6.0)}
+MEAN_SQUARE_GATE = 0.0004674714415963704
+"""E g^2 of a gate at initialisation, bias -6, 8 channels: g = sigmoid(-6 + w.x) for white x and w of He's rule, of
+which |w|^2 is (2 / C) chi^2_C. On average g is 0.7 %."""
 
 
-class Nothing(Shortcut):
-    """No shortcut: the branch alone."""
+def _add(operation: nn.Module | None, site: Site, scale: float, branch_scale: float) -> Shortcut:
+    from resnet_shortcuts.shortcuts.join_modules import Add
 
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Return ``residual``."""
-        return residual
+    return Add(operation, scale, branch_scale)
 
 
-class Gate(Add):
-    """``(1 - g) * shortcut + g * residual`` (exclusive) or ``(1 - g) * shortcut + residual`` (shortcut only).
+def _exclusive_gate(
+    operation: nn.Module | None, site: Site, scale: float, branch_scale: float, bias: float
+) -> Shortcut:
+    from resnet_shortcuts.shortcuts.join_modules import Gate
 
-    g = sigmoid(1x1 convolution of x, with a bias that starts at ``bias``), one gate a channel and pixel (He et al.
-    2016). The paper does not say how a gate acts where the size changes. Here its convolution takes the block's
-    stride and gives C_out channels, so it gates the shortcut after its spatial and channel operations, reading the
-    pixels of option A.
-    """
-
-    def __init__(
-        self,
-        operation: nn.Module | None,
-        site: Site,
-        *,
-        exclusive: bool,
-        bias: float,
-        scale: float = 1.0,
-        branch_scale: float = 1.0,
-    ) -> None:
-        super().__init__(operation, scale, branch_scale)
-        self.exclusive = exclusive
-        self.gate = nn.Conv2d(site.in_channels, site.out_channels, 1, site.stride)
-        if self.gate.bias is not None:
-            nn.init.constant_(self.gate.bias, bias)
-
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Return the gated sum, shaped like ``residual``."""
-        g = torch.sigmoid(self.gate(x)).to(residual.dtype)
-        carried, branch = (1 - g) * self.carry(x, residual), self.weigh(residual)
-        return carried + (g * branch if self.exclusive else branch)
+    return Gate(operation, site, exclusive=True, bias=bias, scale=scale, branch_scale=branch_scale)
 
 
-class ReZero(Add):
-    """``shortcut + alpha * residual``, alpha a learned scalar that starts at 0 (ReZero, Bachlechner 2020; SkipInit)."""
+def _shortcut_gate(operation: nn.Module | None, site: Site, scale: float, branch_scale: float, bias: float) -> Shortcut:
+    from resnet_shortcuts.shortcuts.join_modules import Gate
 
-    def __init__(self, operation: nn.Module | None, scale: float = 1.0, branch_scale: float = 1.0) -> None:
-        super().__init__(operation, scale, branch_scale)
-        self.alpha = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Return the sum, shaped like ``residual``."""
-        return self.carry(x, residual) + self.alpha.to(residual.dtype) * self.weigh(residual)
+    return Gate(operation, site, exclusive=False, bias=bias, scale=scale, branch_scale=branch_scale)
 
 
-_LOW = 0xFFFFFFFF
+def _dropout(operation: nn.Module | None, site: Site, scale: float, branch_scale: float, rate: float) -> Shortcut:
+    from resnet_shortcuts.shortcuts.join_modules import Dropout
+
+    return Dropout(operation, site, rate, scale, branch_scale)
 
 
-def _mix(bits: Tensor) -> Tensor:
-    """The finaliser of MurmurHash3 on 32-bit numbers held in int64; integer arithmetic, so equal on every device."""
-    bits = ((bits ^ (bits >> 16)) * 0x85EBCA6B) & _LOW
-    bits = ((bits ^ (bits >> 13)) * 0xC2B2AE35) & _LOW
-    return bits ^ (bits >> 16)
+def _rezero(operation: nn.Module | None, site: Site, scale: float, branch_scale: float) -> Shortcut:
+    from resnet_shortcuts.shortcuts.join_modules import ReZero
+
+    return ReZero(operation, scale, branch_scale)
 
 
-def uniform(position: Tensor, site: int, shape: torch.Size) -> Tensor:
-    """Uniform numbers in [0, 1) of ``shape``, float32: a hash of (seed, step, site, element), and of nothing else.
-
-    ``position`` is an int64 tensor (seed key, step). No generator is read or moved, so the numbers are the same on
-    every device, in any memory format, compiled or captured in a graph, and they follow ``position`` from step to
-    step.
-    """
-    start = _mix(_mix(position[0] & _LOW) ^ (position[1] & _LOW))
-    start = _mix(start ^ ((position[0] >> 32) & _LOW)) ^ ((site * 0x9E3779B9) & _LOW)
-    elements = torch.arange(shape.numel(), device=position.device).view(shape)
-    bits = _mix(_mix(elements ^ _mix(start)) ^ start)
-    return (bits >> 8).to(torch.float32) * 2.0**-24
+def _gate_cost(site: Site) -> Cost:
+    weights = site.in_channels * site.out_channels
+    return Cost(weights + site.out_channels, weights)
 
 
-class Dropout(Add):
-    """``dropout(shortcut) + residual``: training drops a share ``rate`` of it and scales up the rest.
+def _gated(
+    operator: Properties, options: Mapping[str, float], tolerance: float, branch_gain: float = 1.0
+) -> Properties:
+    """A gate is not linear in x. At bias -6 the gate is almost closed; its slope adds as much, hence the tolerance."""
+    if options["bias"] != _BIAS["bias"].default:
+        return replace(operator, linear=False, singular_values=None, gradient_gain=nan, same_gain=nan, branch_gain=nan)
+    return replace(
+        operator,
+        linear=False,
+        singular_values=None,
+        branch_gain=branch_gain * operator.branch_gain,
+        loose=(*operator.loose, "gradient_gain", "same_gain", "branch_gain"),
+        tolerance=max(tolerance, operator.tolerance),
+    )
 
-    What is dropped follows from (seed, step, site, element) alone; ``set_position`` says which seed and step it is.
-    """
 
-    position: Tensor
+def _dropped(operator: Properties, options: Mapping[str, float]) -> Properties:
+    """Dropout keeps a share and scales it up; for one draw it is linear."""
+    kept = 1 - options["rate"]
+    return replace(
+        operator,
+        rank=operator.rank * kept,
+        coverage=operator.coverage * kept,
+        influence=operator.influence * kept,
+        singular_values=tuple(value / kept for value in operator.singular_values or ()) or None,
+        gradient_gain=operator.gradient_gain / kept,
+        same_gain=operator.same_gain / kept,
+        loose=("rank", "coverage", "influence", "gradient_gain", "same_gain"),
+        tolerance=0.25,
+    )
 
-    def __init__(self, operation: nn.Module | None, site: Site, rate: float, scale: float, branch_scale: float) -> None:
-        super().__init__(operation, scale, branch_scale)
-        self.rate, self.site = rate, site.index
-        self.register_buffer("position", torch.zeros(2, dtype=torch.int64), persistent=False)
 
-    def set_position(self, seed: int, step: int) -> None:
-        """Say where in a run the next forward pass is; in place, and without waiting for a GPU."""
-        self.position[0].fill_(random_streams.key64("dropout", seed))
-        self.position[1].fill_(step)
-
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Return the sum, shaped like ``residual``."""
-        carried = self.carry(x, residual)
-        if self.training and self.rate:
-            kept = uniform(self.position, self.site, carried.shape) >= self.rate
-            carried = carried * kept.to(carried.dtype) * (1 / (1 - self.rate))
-        return self.weigh(residual) + carried
+ADD = define(
+    Join(
+        "add",
+        "scale * shortcut + branch_scale * residual",
+        build=_add,
+        formula="y = {carried} + {branch}",
+        declare=lambda operator, options: operator,
+        adds=True,
+        carries_unchanged=True,
+    )
+)
+EXCLUSIVE_GATE = define(
+    Join(
+        "exclusive-gate",
+        "(1 - g) * shortcut + g * residual with g = sigmoid(conv1x1(x) + bias)",
+        build=_exclusive_gate,
+        formula=f"y = (1 - g) {{carried}} + g {{branch}}, {_GATE}",
+        options=_BIAS,
+        cost=_gate_cost,
+        declare=lambda operator, options: _gated(operator, options, 0.25, MEAN_SQUARE_GATE),
+    )
+)
+SHORTCUT_GATE = define(
+    Join(
+        "shortcut-gate",
+        "(1 - g) * shortcut + residual with g = sigmoid(conv1x1(x) + bias)",
+        build=_shortcut_gate,
+        formula=f"y = (1 - g) {{carried}} + {{branch}}, {_GATE}",
+        options=_BIAS,
+        cost=_gate_cost,
+        declare=lambda operator, options: _gated(operator, options, 0.1),
+    )
+)
+DROPOUT = define(
+    Join(
+        "dropout",
+        "dropout(shortcut) + residual",
+        build=_dropout,
+        formula="y = dropout({carried}, {rate:g}) + {branch}",
+        options={"rate": Number(0.5, 0.0, 0.999)},
+        declare=_dropped,
+    )
+)
+REZERO = define(
+    Join(
+        "rezero",
+        "shortcut + alpha * residual, alpha learned from 0",
+        build=_rezero,
+        formula="y = {carried} + alpha {branch}, alpha from 0",
+        cost=lambda site: Cost(1),
+        declare=lambda operator, options: replace(operator, branch_gain=0.0),
+        carries_unchanged=True,
+        closed=True,
+    )
+)

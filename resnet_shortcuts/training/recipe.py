@@ -1,11 +1,14 @@
-"""The recipe: what a config's ``train`` section may say, and the learning rate that follows from it. Free of torch."""
+"""The recipe: what a config's ``train`` section may contain, and the learning rate that follows. Imports no torch."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from resnet_shortcuts.errors import SettingError
 from resnet_shortcuts.words import counted
 
 Count = Annotated[int, Field(strict=True, ge=1, le=2**53)]
@@ -18,23 +21,27 @@ ONE_CYCLE_RISE = 0.3
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = ONE_CYCLE_START / 1e4
 
-SCHEDULE_TODO = "give fewer steps, or train longer"
-"""What to do about a `schedule_problem`."""
+
+def whole_numbers(milestones: Sequence[object]) -> bool:
+    """Whether milestones are given as epochs or iterations; otherwise they are fractions (an empty list: neither)."""
+    return any(isinstance(milestone, int) and not isinstance(milestone, bool) for milestone in milestones)
 
 
 class ScheduleSpec(BaseModel):
-    """How the learning rate moves.
+    """How the learning rate changes.
 
     ``step`` multiplies it by ``gamma`` at each milestone; ``cosine`` lets it fall to zero at the last step;
-    ``one-cycle`` rises and falls (see above); ``constant`` keeps it. Milestones are fractions of all steps (0.5) or
-    iterations (32000). The first ``warmup_iterations`` steps use ``warmup_lr`` instead, as He et al. 2015 did for
-    ResNet-110.
+    ``one-cycle`` rises and falls (see above); ``constant`` keeps it. Milestones are fractions of all steps (0.5), or
+    whole numbers: epochs where `TrainSpec` counts epochs, iterations where it counts iterations, and iterations in
+    either with ``milestones_in: iterations``. The first ``warmup_iterations`` steps use ``warmup_lr`` instead, as
+    He et al. 2015 did for ResNet-110.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["step", "cosine", "one-cycle", "constant"] = "step"
     milestones: tuple[Milestone, ...] = (0.5, 0.75)
+    milestones_in: Literal["iterations"] | None = None
     gamma: Annotated[Real, Field(gt=0, le=1)] = 0.1
     warmup_iterations: Annotated[int, Field(strict=True, ge=0)] = 0
     warmup_lr: Annotated[Real, Field(gt=0, le=1000)] = 0.01
@@ -42,25 +49,27 @@ class ScheduleSpec(BaseModel):
     @field_validator("milestones")
     @classmethod
     def _in_order(cls, milestones: tuple[int | float, ...]) -> tuple[int | float, ...]:
-        fractions = [isinstance(milestone, float) for milestone in milestones]
-        if any(fractions) and not all(fractions):
-            raise ValueError("fractions and iterations are mixed; give all as fractions (0.5) or as iterations (32000)")
-        if any(fractions) and not all(0 < milestone < 1 for milestone in milestones):
-            raise ValueError("a fraction is out of range; fractions lie between 0 and 1, both excluded")
-        if not any(fractions) and any(milestone < 1 for milestone in milestones):
-            raise ValueError("an iteration is out of range; iterations are at least 1")
+        whole = whole_numbers(milestones)
+        if whole and any(isinstance(milestone, float) for milestone in milestones):
+            todo = "give only fractions (0.5) or only whole numbers (150)"
+            raise SettingError("fractions and whole numbers are mixed", todo=todo)
+        if not whole and not all(0 < milestone < 1 for milestone in milestones):
+            todo = "fractions are above 0 and below 1; epochs and iterations are whole numbers"
+            raise SettingError("a fraction is out of range", todo=todo)
+        if whole and min(milestones) < 1:
+            raise SettingError(f"{min(milestones)} is out of range", todo="whole numbers are at least 1")
         if any(later <= earlier for earlier, later in pairwise(milestones)):
-            raise ValueError("milestones do not rise; each must be later than the one before")
+            raise SettingError("milestones are not in rising order", todo="each must be later than the one before")
         return milestones
 
-    @field_validator("milestones", "gamma")
+    @field_validator("milestones", "milestones_in", "gamma")
     @classmethod
     def _of_this_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuses what this kind ignores; its default may stand, as a config written out spells defaults out."""
+        """Refuses what this kind ignores; its default may stand, because a config written out lists the defaults."""
         kind, key = info.data.get("kind", "step"), str(info.field_name)
         if kind != "step" and value != cls.model_fields[key].default:
             todo = f'leave it out, or --set "train.schedule={{kind: {kind}}}"'
-            raise ValueError(f"only kind step uses it, not {kind}; {todo}")
+            raise SettingError(f"only kind step uses it, not {kind}", todo=todo)
         return value
 
 
@@ -85,21 +94,35 @@ class TrainSpec(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.epochs is None) == (self.iterations is None):
-            raise ValueError("exactly one of epochs and iterations is needed")
+            raise SettingError("exactly one of epochs and iterations is needed", beside=("epochs", "iterations"))
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs a momentum above 0")
-        problem = None if self.iterations is None else schedule_problem(self, self.iterations)
+            raise SettingError("nesterov needs a momentum above 0", beside=("nesterov", "momentum"))
+        problem = schedule_problem(self, self.iterations)
         if problem is not None:
-            raise ValueError(f"{problem}; {SCHEDULE_TODO}")
+            raise problem
         return self
 
+    @property
+    def milestones_are_epochs(self) -> bool:
+        """Whether the milestones take effect and count epochs."""
+        schedule = self.schedule
+        in_epochs = self.epochs is not None and schedule.milestones_in is None
+        return schedule.kind == "step" and in_epochs and whole_numbers(schedule.milestones)
+
     def identity(self) -> dict[str, object]:
-        """What of the recipe changes the result, for a run's id; keys that the schedule ignores are left out."""
+        """What of the recipe changes the result, for a run's id; keys that the schedule ignores are left out.
+
+        Milestones that are epochs have a key of their own, ``milestone_epochs``: under ``milestones`` the ids of
+        stored runs hold whole numbers that are iterations.
+        """
         recipe = self.model_dump(mode="json", exclude_none=True)
         schedule = recipe["schedule"]
+        schedule.pop("milestones_in", None)
         if self.schedule.kind != "step":
             schedule.pop("milestones")
             schedule.pop("gamma")
+        elif self.milestones_are_epochs:
+            schedule["milestone_epochs"] = schedule.pop("milestones")
         if not self.schedule.warmup_iterations:
             schedule.pop("warmup_iterations")
             schedule.pop("warmup_lr")
@@ -124,20 +147,36 @@ def evaluated_images(
     return times * validation_images + test_images if validation_images else times * test_images
 
 
-def schedule_problem(spec: TrainSpec, total: int) -> str | None:
-    """What of the schedule takes no effect in a run of ``total`` optimizer steps, in a user's words; None if all does.
+def schedule_problem(spec: TrainSpec, total: int | None) -> SettingError | None:
+    """Which part of the schedule takes no effect in a run of ``total`` optimizer steps, or None if every part does.
 
-    That is a milestone, given as an iteration, at or past the end, or a warm-up that leaves no step. Milestones given
-    as fractions move with the run.
+    That is a milestone at or past the end, or a warm-up that leaves no step. Fractions move with the run. Where the
+    number of steps is not known (None), only milestones in epochs are checked. The key is relative to ``train``.
     """
-    schedule = spec.schedule
-    for milestone in schedule.milestones if schedule.kind == "step" else ():
-        if isinstance(milestone, int) and milestone >= total:
-            return f"schedule.milestones holds {milestone}, not before the end of the run ({counted(total, 'step')})"
-    if schedule.warmup_iterations >= total:
+    schedule, key = spec.schedule, "schedule.milestones"
+    last = max(schedule.milestones, default=0)
+    if spec.milestones_are_epochs:
+        if last >= (spec.epochs or 0):
+            what = f"read as epochs, {last} is not before the end of the run ({counted(spec.epochs or 0, 'epoch')})"
+            todo = "give earlier epochs or fractions; if iterations are meant, set schedule.milestones_in: iterations"
+            return SettingError(what, key, todo)
+    elif total is not None and schedule.kind == "step" and isinstance(last, int) and last >= total:
+        what = f"read as iterations, {last} is not before the end of the run ({counted(total, 'step')})"
+        todo = "give earlier iterations or fractions, or train longer"
+        if spec.iterations is not None:
+            todo += "; if epochs are meant, set train.epochs instead of train.iterations"
+        return SettingError(what, key, todo)
+    if total is not None and schedule.warmup_iterations >= total:
         share = "the whole run" if schedule.warmup_iterations == total else "more than the run"
-        return f"schedule.warmup_iterations {schedule.warmup_iterations} is {share} ({counted(total, 'step')})"
+        what = f"{schedule.warmup_iterations} is {share} ({counted(total, 'step')})"
+        return SettingError(what, "schedule.warmup_iterations", "give fewer steps, or train longer")
     return None
+
+
+def milestone_steps(spec: TrainSpec, total: int) -> list[int]:
+    """The first step (0 is the first of all) of a run of ``total`` that each milestone acts on."""
+    per_epoch = total // spec.epochs if spec.milestones_are_epochs and spec.epochs else 1
+    return [m * per_epoch if isinstance(m, int) else round(m * total) for m in spec.schedule.milestones]
 
 
 def learning_rate(spec: TrainSpec, step: int, total: int) -> float:
@@ -146,13 +185,42 @@ def learning_rate(spec: TrainSpec, step: int, total: int) -> float:
     if step < schedule.warmup_iterations:
         return schedule.warmup_lr
     if schedule.kind == "step":
-        bounds = [m if isinstance(m, int) else round(m * total) for m in schedule.milestones]
-        return spec.lr * schedule.gamma ** sum(step >= bound for bound in bounds)
+        return spec.lr * schedule.gamma ** sum(step >= bound for bound in milestone_steps(spec, total))
     if schedule.kind == "cosine":
         return spec.lr * (1 + math.cos(math.pi * step / total)) / 2
     if schedule.kind == "one-cycle":
         return spec.lr * _one_cycle(step, total)
     return spec.lr
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """The learning rate from one step of a run on. ``step`` and ``epoch`` count what has been trained before."""
+
+    epoch: float
+    step: int
+    rate: float
+
+
+def learning_rate_course(spec: TrainSpec, total: int, steps_per_epoch: int) -> list[RatePoint]:
+    """The learning rate of a run of ``total`` steps at the steps that describe it, in order.
+
+    With kinds ``step`` and ``constant`` the rate keeps its value until the next point. With ``cosine`` and
+    ``one-cycle`` it changes at every step; the points are the start, the peak, the quarters of the run and the last
+    step.
+    """
+    steps = {0, spec.schedule.warmup_iterations}
+    if spec.schedule.kind == "step":
+        steps |= set(milestone_steps(spec, total))
+    elif spec.schedule.kind != "constant":
+        steps |= {total * quarter // 4 for quarter in range(4)} | {total - 1}
+    if spec.schedule.kind == "one-cycle":
+        steps.add(max(round(ONE_CYCLE_RISE * total) - 1, 0))
+    return [
+        RatePoint(step / steps_per_epoch, step, learning_rate(spec, step, total))
+        for step in sorted(steps)
+        if step < total
+    ]
 
 
 def _one_cycle(step: int, total: int) -> float:

@@ -37,9 +37,9 @@ TRAIN, TEST = "the 1,000 training images of digits", "the 797 test images of dig
             "at most 1000: --set train.batch_size=128",
         ),
         (
-            {"batch_size: 20": "batch_size: 20\n  schedule:\n    milestones: [3, 6]"},
-            "train.schedule.milestones holds 6, not before the end of the run (6 steps): wide.yaml:12: "
-            "give fewer steps, or train longer",
+            {"batch_size: 20": "batch_size: 20\n  schedule:\n    milestones: [3, 6]\n    milestones_in: iterations"},
+            "train.schedule.milestones: read as iterations, 6 is not before the end of the run (6 steps): "
+            "wide.yaml:12: give earlier iterations or fractions, or train longer",
         ),
     ],
     ids=["train", "test", "train and validation", "validation", "batch", "schedule"],

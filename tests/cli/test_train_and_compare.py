@@ -12,6 +12,8 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
+from resnet_shortcuts import locks
+
 COLUMNS = [
     "network", "shortcut", "runs", "failed", "accuracy_mean", "accuracy_sd", "parameters", "multiply_adds",
     "saved_bytes", "peak_memory_bytes", "step_ms", "train_seconds",
@@ -133,7 +135,8 @@ def test_an_interrupted_sweep_saves_and_compare_says_what_trains_the_rest(rsc):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "what"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("number", "code", "what"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 143, "terminated")],
 )
 def test_a_signal_during_the_cost_pass_ends_with_a_line_and_no_process_left(trained, number, code, what):
     command = trained.command("train", "--config", "tiny.yaml", "--set", "cost={measure: true, seconds: 600}")
@@ -153,6 +156,40 @@ def test_a_signal_during_the_cost_pass_ends_with_a_line_and_no_process_left(trai
     assert line == f"error: {what}: finished runs are kept: the same command goes on where it was"
     assert "Traceback" not in rest
     assert not psutil.wait_procs(measuring, timeout=20)[1]
+
+
+def test_another_plan_under_the_same_name_is_refused_while_one_is_trained(rsc):
+    arguments = ("train", "--config", rsc.config(), "--jobs", "0")
+    first = subprocess.Popen(
+        rsc.command(*arguments, "--set", "train.epochs=3000"),
+        cwd=rsc.folder, env=rsc.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "4 to train" in first.stderr.readline()
+    plan = rsc.folder / "results" / "tiny" / "plan.json"
+    before = plan.read_bytes()
+    second = rsc(*arguments)
+    assert second.returncode == 75
+    reason = "another plan named tiny is being trained: results/tiny: wait for its end, or --set name=ANOTHER"
+    assert second.stderr == f"error: {reason}\n"
+    assert plan.read_bytes() == before
+    first.send_signal(signal.SIGTERM)
+    first.communicate()
+    assert rsc(*arguments).returncode == 0, "and trained when that one has ended"
+
+
+def test_two_cost_passes_never_run_at_once(rsc, shared_cache):
+    lock = locks.try_lock(shared_cache / "cost-pass.lock")
+    command = ("cost", "--network", "cifar-resnet-8", "--shortcut", "A", "--measure", "--seconds", "1")
+    process = subprocess.Popen(
+        rsc.command(*command, "--batch-size", "8", "--device", "cpu"),
+        cwd=rsc.folder, env=rsc.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr.readline() == "waiting for another cost pass on this machine to end\n"
+    assert not psutil.Process(process.pid).children()
+    lock.release()
+    table, _ = process.communicate()
+    assert process.returncode == 0
+    assert "stride-pad" in table
 
 
 def test_nothing_stored_is_told_with_the_command_that_changes_it(rsc):

@@ -77,7 +77,7 @@ def test_fault_01_unknown_keys_are_all_named_with_line_and_nearest_key(complaint
         "unknown key 'learning_rate' in train: FILE:8: did you mean 'lr'?",
         "unknown key 'rum' at the top of the config: FILE:9: did you mean 'run'?",
         "unknown key 'zzzz' at the top of the config: FILE:10: "
-        "valid: name, data, networks, shortcuts, seeds, train, run, cost, compare",
+        "valid: name, data, networks, shortcuts, seeds, train, run, cost, compare, config_format",
     ]
     assert complaints(GOOD, "train.epohcs=3") == [
         "unknown key 'epohcs' in train: --set train.epohcs=3: did you mean 'epochs'?"
@@ -112,8 +112,8 @@ def test_fault_02_a_key_in_the_wrong_section_names_the_right_one(complaints: Com
 
 def test_fault_03_duplicate_keys_name_both_lines(complaints: Complaints) -> None:
     assert complaints(GOOD + "  lr: 0.2\nseeds: 3\n") == [
-        "duplicate key 'lr': FILE:9: it stands in line 8 already: keep one",
-        "duplicate key 'seeds': FILE:10: it stands in line 4 already: keep one",
+        "duplicate key 'lr': FILE:9: line 8 has it already: keep one",
+        "duplicate key 'seeds': FILE:10: line 4 has it already: keep one",
     ]
 
 
@@ -159,8 +159,8 @@ def test_fault_06_tags_are_refused_and_nothing_runs(complaints: Complaints, tmp_
 
 def test_every_error_at_once_in_the_order_of_the_file(complaints: Complaints) -> None:
     text = "data: {source: digit}\nnetworks: [cifar-resnet-21]\nshortcuts: [Q]\nseeds: no\ntrain: {epochs: 0, lr: x}\n"
-    lines = complaints(text, "run.jobs=0", "cost=3")
-    assert [line.split(": ")[-2] for line in lines if "FILE" not in line][-1:] == ["--set run.jobs=0"]
+    lines = complaints(text, "run.jobs=-1", "cost=3")
+    assert [line.split(": ")[-2] for line in lines if "FILE" not in line][-1:] == ["--set run.jobs=-1"]
     assert [line.partition("FILE:")[2][:1] for line in lines] == ["1", "2", "3", "4", "5", "5", "", ""]
 
 

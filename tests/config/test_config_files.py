@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from resnet_shortcuts.config.config_document import MEANINGS, markdown
-from resnet_shortcuts.config.config_errors import schema_of, sections
+from resnet_shortcuts.config.config_schema import schema_of, sections
 from resnet_shortcuts.config.experiment_config import Config, load_config
+from tools.config_document import MEANINGS, markdown
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
@@ -96,7 +96,7 @@ def test_a_shortcut_in_a_file_is_found_beside_the_config_and_again_from_elsewher
 
 
 def test_the_page_of_keys_is_fresh() -> None:
-    command = "python -m resnet_shortcuts.config.config_document > docs/config.md"
+    command = "python -m tools.config_document > docs/config.md"
     assert (ROOT / "docs" / "config.md").read_text() == markdown(), f"write it anew: {command}"
 
 
@@ -107,7 +107,7 @@ def test_every_key_has_a_meaning_and_every_meaning_a_key() -> None:
 
 def test_the_command_that_writes_the_page_prints_it() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "resnet_shortcuts.config.config_document"],
+        [sys.executable, "-m", "tools.config_document"],
         capture_output=True, text=True, check=True, cwd=ROOT, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     assert done.stdout == markdown()

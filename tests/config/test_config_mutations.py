@@ -15,7 +15,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resnet_shortcuts.config.config_errors import schema_of, sections
+from resnet_shortcuts.config.config_schema import schema_of, sections
 from resnet_shortcuts.config.experiment_config import Config, load_config
 from resnet_shortcuts.errors import Exit, RscError
 
@@ -33,12 +33,13 @@ WHOLE: dict[str, Any] = {
     "seeds": [0, 1, 2],
     "train": {"epochs": 3, "iterations": None, "batch_size": 64, "lr": 0.1, "momentum": 0.9, "nesterov": False,
               "weight_decay": 0.0001, "label_smoothing": 0.0,
-              "schedule": {"kind": "step", "milestones": [0.5, 0.75], "gamma": 0.1, "warmup_iterations": 0,
-                           "warmup_lr": 0.01}},
+              "schedule": {"kind": "step", "milestones": [1, 2], "milestones_in": "iterations", "gamma": 0.1,
+                           "warmup_iterations": 0, "warmup_lr": 0.01}},
     "run": {"device": "cpu", "precision": "fp32", "jobs": 2, "compile": False, "evaluate_every": 1,
             "checkpoint_seconds": 30.0},
     "cost": {"measure": True, "seconds": 30.0},
     "compare": {"baseline": "A", "margin": 0.2, "fail_above": 50.0},
+    "config_format": 2,
 }  # fmt: skip
 
 

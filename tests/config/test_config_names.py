@@ -76,7 +76,7 @@ def test_fault_15_a_file_name_that_makes_no_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load_config(path)
     assert caught.value.todo == "set name: in the config"
-    assert "makes no name for the experiment" in caught.value.what
+    assert "cannot be a name for the experiment" in caught.value.what
     with pytest.raises(UsageError) as caught:
         load_config(path, ["train.lr=fast"])
     assert len(caught.value.lines) == 2, "with all else that is wrong"

@@ -46,8 +46,8 @@ def test_fault_09_only_true_and_false_are_booleans(complaints: Complaints) -> No
         ("train.weight_decay", "-1e-4", "a number of at least 0 and at most 1"),
         ("train.batch_size", "0", "a whole number of at least 1"),
         ("train.epochs", "-1", "a whole number of at least 1 or null"),
-        ("run.jobs", "0", "auto or a whole number of at least 1 and at most 1,024"),
-        ("run.jobs", "yes", "auto or a whole number of at least 1 and at most 1,024"),
+        ("run.jobs", "-1", "auto or a whole number of at least 0 and at most 1,024"),
+        ("run.jobs", "yes", "auto or a whole number of at least 0 and at most 1,024"),
         ("networks", "[{name: cifar-resnet-20, zero_init: nope}]", "true or false or force"),
         ("run.evaluate_every", "0", "a whole number of at least 1 and at most 1,000,000"),
         ("cost.seconds", "-.inf", "a number above 0 and at most 86,400"),
@@ -77,7 +77,7 @@ def test_fault_10_every_wrong_seed_is_told(complaints: Complaints) -> None:
         f"seeds.1 is the number 1.5: FILE:4: {allowed}",
         f"seeds.3 is the number -1: FILE:4: {allowed}",
         f"seeds.4 is the text '3': FILE:4: {allowed}",
-        "seed 7 stands twice: FILE:4: keep one",
+        "seeds.5: 7 is listed twice: FILE:4: keep one",
     ]
     lines = complaints(GOOD.replace("[0, 1, 2]", str([-1] * 1010)))
     assert len(lines) == 11
@@ -90,7 +90,8 @@ SCHEDULE = GOOD + "  schedule:\n    kind: step\n    milestones: [0.5, 0.75]\n   
 def test_what_is_wrong_with_a_schedule_is_told_at_once(complaints: Complaints) -> None:
     text = SCHEDULE.replace("[0.5, 0.75]", "[0.7, 0.5]").replace("gamma: 0.1", "gamma: 2")
     assert complaints(text) == [
-        "train.schedule.milestones: milestones do not rise: FILE:11: each must be later than the one before",
+        "train.schedule.milestones: milestones are not in rising order: FILE:11: "
+        "each must be later than the one before",
         "train.schedule.gamma is the number 2: FILE:12: give a number above 0 and at most 1",
     ]
 
@@ -116,11 +117,12 @@ def test_a_schedule_longer_than_its_iterations(load: Load, complaints: Complaint
     text = SCHEDULE.replace("epochs: 30", "iterations: 100").replace("[0.5, 0.75]", "[50, 99]")
     assert load(text, "train.schedule.warmup_iterations=99").train.iterations == 100
     assert complaints(text.replace("99", "100")) == [
-        "train: schedule.milestones holds 100, not before the end of the run (100 steps): FILE:11: "
-        "give fewer steps, or train longer"
+        "train.schedule.milestones: read as iterations, 100 is not before the end of the run (100 steps): FILE:11: "
+        "give earlier iterations or fractions, or train longer; if epochs are meant, set train.epochs instead of "
+        "train.iterations"
     ]
     assert complaints(text, "train.schedule.warmup_iterations=100") == [
-        "train: schedule.warmup_iterations 100 is the whole run (100 steps): "
+        "train.schedule.warmup_iterations: 100 is the whole run (100 steps): "
         "--set train.schedule.warmup_iterations=100: give fewer steps, or train longer"
     ]
 
@@ -139,7 +141,7 @@ def test_fault_11_unknown_names_and_depths_tell_the_nearest(complaints: Complain
     ]
     (baseline,) = complaints(GOOD, "compare.baseline=mx-pad")
     assert baseline.startswith(
-        "baseline 'mx-pad' is not among the shortcuts: --set compare.baseline=mx-pad: did you mean 'max-pad'"
+        "compare.baseline: 'mx-pad' is not among the shortcuts: --set compare.baseline=mx-pad: did you mean 'max-pad'"
     )
     assert "did you mean 'step'?" in complaints(GOOD, "train.schedule.kind=stp")[0]
     assert complaints(GOOD, "train.schedule.kind=linear")[0].endswith("valid: step, cosine, one-cycle, constant")
@@ -152,17 +154,17 @@ def test_fault_11_compositions_are_checked_too(complaints: Complaints) -> None:
 
 
 def test_fault_12_nothing_stands_twice(complaints: Complaints) -> None:
-    assert complaints(GOOD, "seeds=[0, 1, 0]") == ["seed 0 stands twice: --set seeds=[0, 1, 0]: keep one"]
+    assert complaints(GOOD, "seeds=[0, 1, 0]") == ["seeds.2: 0 is listed twice: --set seeds=[0, 1, 0]: keep one"]
     text = GOOD.replace("shortcuts: [plain, A, max-pad]", "shortcuts:\n- A\n- max-pad\n- zero-pad")
-    assert complaints(text) == ["shortcut 'stride-pad' stands twice (aliases count): FILE:6: keep one"]
+    assert complaints(text) == ["shortcuts.2: shortcut 'stride-pad' is listed twice (aliases count): FILE:6: keep one"]
     spelled = "shortcuts=[avg-pad, {spatial: avg, channels: pad, name: mine}]"
-    assert complaints(GOOD, spelled)[0].startswith("shortcut 'mine' stands twice (aliases count)")
+    assert complaints(GOOD, spelled)[0].startswith("shortcuts.1: shortcut 'mine' is listed twice (aliases count)")
     alike = (
         "shortcuts=[{spatial: avg, channels: pad, scale: 3, name: m}, {spatial: avg, channels: pad, scale: 4, name: m}]"
     )
-    assert complaints(GOOD, alike)[0].startswith("two shortcuts are called 'm'")
+    assert complaints(GOOD, alike)[0].startswith("shortcuts.1: two shortcuts are called 'm'")
     networks = "networks=[cifar-resnet-20, {name: cifar-resnet-20, width: 16}]"
-    assert complaints(GOOD, networks)[0].startswith("network cifar-resnet-20 stands twice")
+    assert complaints(GOOD, networks)[0].startswith("networks.1: network cifar-resnet-20 is listed twice")
 
 
 def test_fault_17_options_that_exclude_each_other_are_both_named(load: Load, complaints: Complaints) -> None:
@@ -180,7 +182,7 @@ def test_fault_17_options_that_exclude_each_other_are_both_named(load: Load, com
 
 def test_fault_18_a_batch_larger_than_the_data(load: Load, complaints: Complaints) -> None:
     assert complaints(GOOD.replace("batch_size: 64", "batch_size: 1001")) == [
-        "train.batch_size 1001 is more than data.train_size 1000: FILE:7: at most 1000"
+        "train.batch_size: 1001 is more than data.train_size 1000: FILE:7: at most 1000"
     ]
     config = load(GOOD.replace("train_size: 1000, ", ""), "train.batch_size=1001")
     check_batch_size(config, 1001)

@@ -1,5 +1,7 @@
 """Counts against figures worked out by hand and published, and saved bytes against a graph walked by other means."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -110,6 +112,36 @@ def test_a_storage_counts_once_and_whole() -> None:
 
     # kept: `wide` (2 x 12 values) once although two slices of it are read; log-probabilities, labels and total weight
     assert counting.saved_bytes(Sliced(), (3, 2, 2), 2) == 4 * 24 + 4 * 4 + 2 * 8 + 4
+
+
+@pytest.mark.parametrize("shortcut", ["A", "C", "max-pad", "exclusive-gate", "dropout"])
+@pytest.mark.parametrize("name", ["cifar-resnet-8", "imagenet-resnet-18"])
+def test_counts_on_the_meta_device_are_those_of_a_network_with_values(shortcut: str, name: str) -> None:
+    outlined = counting.outline(name, find(shortcut), SHAPE, 10)
+    real = network(shortcut, name)
+    assert all(parameter.is_meta for parameter in outlined.parameters())
+    assert counting.parameters(outlined) == counting.parameters(real)
+    assert counting.multiply_adds(outlined, SHAPE) == counting.multiply_adds(real, SHAPE)
+    assert counting.saved_bytes_by_part(outlined, SHAPE, 4) == counting.saved_bytes_by_part(real, SHAPE, 4)
+
+
+def test_a_custom_strategy_that_reads_a_value_is_counted_on_the_cpu(tmp_path: Path) -> None:
+    (tmp_path / "asking.py").write_text(
+        "from torch import nn\n"
+        "from resnet_shortcuts.shortcuts import Shortcut\n"
+        "class Asking(Shortcut):\n"
+        "    def __init__(self, site):\n"
+        "        super().__init__()\n"
+        "        self.pool = nn.AvgPool2d(1, site.stride)\n"
+        "        self.more = site.out_channels - site.in_channels\n"
+        "    def forward(self, x, residual):\n"
+        "        scale = 1.0 if x.sum().item() > -1e30 else 0.0\n"
+        "        return residual + scale * nn.functional.pad(self.pool(x), (0, 0, 0, 0, 0, self.more))\n"
+    )
+    outlined = counting.outline("cifar-resnet-8", find("./asking.py:Asking", tmp_path), SHAPE, 10)
+    assert not any(parameter.is_meta for parameter in outlined.parameters())
+    plain = counting.outline("cifar-resnet-8", find("A"), SHAPE, 10)
+    assert counting.multiply_adds(outlined, SHAPE) == counting.multiply_adds(plain, SHAPE)
 
 
 def test_counting_leaves_the_model_as_it_was() -> None:

@@ -19,6 +19,7 @@ def report() -> CostReport:
         networks={"ResNet-20": "cifar-resnet-20"},
         shortcuts={"A": "A", "C": "C"},
         device="cuda",
+        engine="graph",
         batch_size=128,
         seconds=20.0,
         min_rounds=6,

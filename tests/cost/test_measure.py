@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from resnet_shortcuts.cost import cost_pass
 from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
 from resnet_shortcuts.cost.cost_request import (
+    CostEnvironment,
     CostReport,
     CostRequest,
     CostRow,
     CostSpec,
+    Hardware,
     Race,
     report_key,
     train_seconds,
@@ -84,23 +86,25 @@ def test_the_report_survives_json_and_its_key_is_known_beforehand(report: CostRe
     assert CostReport.model_validate_json(report.model_dump_json()) == report
     assert json.loads(report.model_dump_json())["format"] == 1
     assert report.key == key_of(SMALL)
-    assert report.environment["threads"] == 1
-    assert report.environment["device"]
+    assert report.environment.threads == 1
+    assert report.environment.device
 
 
 def test_the_key_names_what_is_measured_and_on_what_not_how_long() -> None:
-    here = {"device": "x"}
+    here = Hardware(device="x")
     key = report_key(SMALL, here)
     assert len(key) == 16
-    assert report_key(SMALL.model_copy(update={"seconds": 9.0, "base": "/elsewhere"}), here) == key
+    assert report_key(SMALL.model_copy(update={"seconds": 9.0}), here) == key
     for change in (
         {"batch_size": 8},
         {"precision": "bf16"},
+        {"compile": True},
+        {"engine": "static"},
         {"shortcuts": {"A": "A"}},
         {"identities": {"A": {"x": 1}}},
     ):
         assert report_key(SMALL.model_copy(update=change), here) != key
-    assert report_key(SMALL, {"device": "y"}) != key
+    assert report_key(SMALL, Hardware(device="y")) != key
 
 
 def test_what_was_not_asked_for_is_null() -> None:
@@ -124,7 +128,7 @@ def test_a_process_that_dies_is_named_with_its_batch_size(monkeypatch: pytest.Mo
     monkeypatch.setattr("resnet_shortcuts.cost.memory.STEPS", 10**9)
     monkeypatch.setattr("resnet_shortcuts.cost.memory.training_step", lambda *_: _kill_yourself)
     ((_, figures),) = measure_all(SMALL, [("tiny", "A")])
-    assert "-9" in figures["error"]
+    assert "SIGKILL" in figures["error"]
     assert "batch size 4" in figures["error"]
 
 
@@ -210,7 +214,7 @@ def test_a_report_that_knows_less_does_not_replace_one_that_knows_more() -> None
             control_interval=None, noise=noise,
         )  # fmt: skip
         request = CostRequest(networks={"n": "cifar-resnet-8"}, shortcuts={"A": "A"})
-        return CostReport(key="k", request=request, environment={}, rows=(), races=(race,))
+        return CostReport(key="k", request=request, environment=CostEnvironment(), rows=(), races=(race,))
 
     assert _knows_more(of(89, 0.06), of(1, None))
     assert _knows_more(of(89, 0.06), of(40, 0.07))

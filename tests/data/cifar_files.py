@@ -24,18 +24,29 @@ def images_and_labels(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pickled(name: str) -> bytes:
-    """The opcodes that Python 2's cPickle wrote (protocol 2), in the order of the real files."""
-    pixels, labels = images_and_labels(name)
+    """A batch of CIFAR-10, python version."""
+    return pickle_of(*images_and_labels(name))
+
+
+def pickle_of(pixels: np.ndarray, labels: np.ndarray, keys: tuple[bytes, ...] = (b"labels",)) -> bytes:
+    """The opcodes that Python 2's cPickle wrote (protocol 2), in the order of the real files.
+
+    The last of ``keys`` gets the labels, the others their fifths, as coarse labels.
+    """
     raw, count = pixels.tobytes(), len(labels)
 
     def short(text: bytes) -> bytes:
         return b"U" + bytes([len(text)]) + text
 
+    def listed(key: bytes) -> bytes:
+        numbers = labels if key == keys[-1] else labels // 5
+        return short(key) + b"q\x04]q\x05(" + b"".join(b"K" + bytes([number]) for number in numbers) + b"e"
+
     return b"".join(
         [
             b"\x80\x02}q\x01(",
             short(b"batch_label") + b"q\x02" + short(b"training batch 1 of 5") + b"q\x03",
-            short(b"labels") + b"q\x04]q\x05(" + b"".join(b"K" + bytes([label]) for label in labels) + b"e",
+            *map(listed, keys),
             short(b"data") + b"q\x07cnumpy.core.multiarray\n_reconstruct\nq\x08cnumpy\nndarray\nq\tK\x00\x85q\n",
             short(b"b") + b"q\x0b\x87Rq\x0c(K\x01K" + bytes([count]) + b"M\x00\x0c\x86q\rcnumpy\ndtype\nq\x0e",
             short(b"u1") + b"q\x0fK\x00K\x01\x87q\x10Rq\x11(K\x03" + short(b"|") + b"q\x12NNN",
@@ -47,8 +58,16 @@ def pickled(name: str) -> bytes:
 
 
 def binary(name: str) -> bytes:
-    pixels, labels = images_and_labels(name)
-    return b"".join(bytes([label]) + image.tobytes() for label, image in zip(labels, pixels, strict=True))
+    """A batch of CIFAR-10, binary version."""
+    return binary_of(*images_and_labels(name))
+
+
+def binary_of(pixels: np.ndarray, labels: np.ndarray, *, coarse: bool = False) -> bytes:
+    """Records of label and pixels; of CIFAR-100 with a coarse label before the fine one."""
+    return b"".join(
+        (bytes([label // 5]) if coarse else b"") + bytes([label]) + image.tobytes()
+        for label, image in zip(labels.tolist(), pixels, strict=True)
+    )
 
 
 def tar_gz(members: dict[str, bytes] | list[tarfile.TarInfo]) -> bytes:

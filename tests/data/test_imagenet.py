@@ -10,7 +10,7 @@ from resnet_shortcuts.data.batches import TrainBatches, test_batches
 from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import describe, prepare
-from resnet_shortcuts.data.sources.imagenet import stored_side
+from resnet_shortcuts.data.sources.image_sets import stored_side
 from resnet_shortcuts.errors import DataError, UsageError
 
 from .conftest import noise, write_image

@@ -1,6 +1,8 @@
 """Fault 32: images of every kind, handled or named."""
 
 import io
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -63,7 +65,7 @@ def test_fault_32_tiny_images_are_enlarged(tmp_path):
 def test_fault_32_huge_images_are_named(tmp_path):
     Image.new("1", (20_000, 9_000)).save(tmp_path / "huge.png")
     with pytest.raises(DataError, match=r"image too large: .*huge\.png"):
-        image_files.decode_all([tmp_path / "huge.png"], np.zeros((1, 8, 8, 3), np.uint8), lambda done: None)
+        image_files.decode(tmp_path / "huge.png", 8)
 
 
 def test_fault_32_floating_point_pixels_are_named(tmp_path):
@@ -91,12 +93,22 @@ def test_every_damaged_jpeg_is_named_or_decoded(tmp_path):
     assert all(str(path) in error for error in refused)
 
 
-def test_the_first_bad_image_in_order_is_the_one_named(tmp_path):
+def test_all_bad_images_are_named_in_order(tmp_path):
     paths = [write_image(tmp_path / f"{n:03}.png", noise(n)) for n in range(200)]
-    for bad in (70, 150):
+    for bad in (70, 71, 150):
         paths[bad].write_bytes(b"bad")
-    with pytest.raises(DataError, match=r"070\.png"):
-        image_files.decode_all(paths, np.zeros((200, 12, 12, 3), np.uint8), lambda done: None)
+    out, rows = np.zeros((200, 12, 12, 3), np.uint8), []
+    errors = image_files.decode_all(paths, out, np.arange(200), rows.extend)
+    assert [error.where[-7:] for error in errors] == ["070.png", "071.png", "150.png"]
+    assert rows == [n for n in range(200) if n not in (70, 71, 150)]
+    assert all((out[n] == noise(n)).all() for n in rows)
+
+
+def test_only_the_rows_asked_for_are_decoded(tmp_path):
+    paths = [write_image(tmp_path / f"{n:03}.png", noise(n)) for n in range(100)]
+    out, rows = np.zeros((100, 12, 12, 3), np.uint8), np.array([0, 1, 50, 99])
+    assert image_files.decode_all(paths, out, rows, lambda done: None) == []
+    assert np.flatnonzero(out.any((1, 2, 3))).tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize("bad", [None, 130])
@@ -104,16 +116,14 @@ def test_processes_decode_as_threads_do(tmp_path, monkeypatch, bad):
     monkeypatch.setattr(image_files, "_WORTH_PROCESSES", 100)
     paths = [write_image(tmp_path / f"{n:03} \udcff.png", noise(n)) for n in range(200)]
     out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, (200, 12, 12, 3))
-    ticks: list[int] = []
-    if bad is not None:
-        paths[bad].write_bytes(b"bad")
-        paths[190].write_bytes(b"bad")
-        with pytest.raises(DataError, match="130 "):
-            image_files.decode_all(paths, out, ticks.append)
-        return
-    image_files.decode_all(paths, out, ticks.append)
-    assert ticks == [64, 128, 192, 200]
-    assert all((image == noise(n)).all() for n, image in enumerate(out))
+    chunks: list[int] = []
+    damaged = [] if bad is None else [bad, 190]
+    for number in damaged:
+        paths[number].write_bytes(b"bad")
+    errors = image_files.decode_all(paths, out, np.arange(200), lambda rows: chunks.append(len(rows)))
+    assert [error.where for error in errors] == [str(paths[number]) for number in damaged]
+    assert chunks == ([64, 64, 64, 8] if bad is None else [64, 64, 62, 8])
+    assert all((image == noise(n)).all() for n, image in enumerate(out) if n not in damaged)
 
 
 def test_a_decoding_process_that_is_killed_is_named(tmp_path):
@@ -121,6 +131,6 @@ def test_a_decoding_process_that_is_killed_is_named(tmp_path):
     np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, (2, 12, 12, 3))
     with decoder.pool(tmp_path / "out.npy", 1) as pool:
         pool.decode(0, [path])
-        pool._processes[0].kill()
-        with pytest.raises(EnvironmentFault, match="ended from outside"):
+        os.kill(pool._processes[0].pid, signal.SIGKILL)
+        with pytest.raises(EnvironmentFault, match="decoding process killed"):
             pool.decode(1, [path])

@@ -1,5 +1,6 @@
 """Decoding into the cache: what is stored, when it is made again, and what is told where it cannot be made."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ from resnet_shortcuts.data import decoded_cache as store
 from resnet_shortcuts.data.data_config import SOURCES, DataSpec
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import _FIND, describe, prepare
+from resnet_shortcuts.data.sources.cifar import PUBLISHED
 from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
 from resnet_shortcuts.torchvision_import import import_torchvision
 
@@ -157,7 +159,7 @@ def test_fault_22_a_damaged_cache_is_mended_when_opened(image_folder, tmp_path, 
 def test_fault_30_a_corrupt_image_is_named(image_folder, tmp_path, content):
     path = image_folder / "train" / "dog" / "2.png"
     path.write_bytes(path.read_bytes()[:200] if content == "half" else content)
-    with pytest.raises(DataError, match=r"cannot read image: .*train/dog/2\.png: mend or remove") as caught:
+    with pytest.raises(DataError, match=r"cannot read image: .*train/dog/2\.png: repair or remove") as caught:
         decode(image_folder, tmp_path)
     assert caught.value.exit_code == 3
     assert len(caught.value.lines) == 1
@@ -168,14 +170,14 @@ def test_fault_30_a_corrupt_image_is_named(image_folder, tmp_path, content):
 def test_fault_31_an_empty_class_folder_is_named(image_folder, tmp_path):
     (image_folder / "train" / "wolf").mkdir()
     write_image(image_folder / "test" / "wolf" / "0.png", noise(0))
-    with pytest.raises(DataError, match="class without images: wolf"):
+    with pytest.raises(DataError, match="class without images: 'wolf'"):
         decode(image_folder, tmp_path)
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_fault_31_classes_that_differ_are_named(image_folder, tmp_path, part):
     write_image(image_folder / part / "wolf" / "0.png", noise(0))
-    with pytest.raises(DataError, match=f"classes differ: only in {part}: wolf"):
+    with pytest.raises(DataError, match=f"classes differ: only in {part}: 'wolf'"):
         decode(image_folder, tmp_path)
 
 
@@ -215,14 +217,15 @@ def test_missing_folders_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"no such folder: .*nowhere"):
         decode(tmp_path / "nowhere", tmp_path)
     (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match=r"no val/ folder|no class folders"):
+    with pytest.raises(DataError, match=r"no test/ folder|no class folders"):
         decode(tmp_path, tmp_path)
     assert not (tmp_path / "cache" / "data").exists()
 
 
 @pytest.mark.parametrize("source", sorted(set(SOURCES) - {"digits"}))
 def test_a_root_that_cannot_be_a_path_is_named(tmp_path, source, monkeypatch):
-    monkeypatch.setattr("resnet_shortcuts.data.sources.cifar10.ADDRESSES", ())
+    offline = {name: dataclasses.replace(cifar, addresses=()) for name, cifar in PUBLISHED.items()}
+    monkeypatch.setattr("resnet_shortcuts.data.sources.cifar.PUBLISHED", offline)
     for root in ("x" * 300, "~nobody-of-this-name/x", __file__):
         with pytest.raises(DataError):
             prepare(DataSpec(source=source, root=root), data_root=None, cache=tmp_path)

@@ -204,9 +204,12 @@ def test_fault_18_a_batch_larger_than_the_prepared_data(path: Path) -> None:
 @pytest.mark.parametrize(
     ("schedule", "problem"),
     [
-        ("{milestones: [7, 15]}", r"train\.schedule\.milestones holds 15, not before the end of the run \(15 steps\)"),
-        ("{warmup_iterations: 15}", r"train\.schedule\.warmup_iterations 15 is the whole run"),
-        ("{kind: cosine, warmup_iterations: 400}", r"train\.schedule\.warmup_iterations 400 is more than the run"),
+        (
+            "{milestones: [7, 15], milestones_in: iterations}",
+            r"train\.schedule\.milestones: read as iterations, 15 is not before the end of the run \(15 steps\)",
+        ),
+        ("{warmup_iterations: 15}", r"train\.schedule\.warmup_iterations: 15 is the whole run"),
+        ("{kind: cosine, warmup_iterations: 400}", r"train\.schedule\.warmup_iterations: 400 is more than the run"),
     ],
 )
 def test_a_schedule_that_reaches_past_the_end_of_the_epochs(path: Path, schedule: str, problem: str) -> None:

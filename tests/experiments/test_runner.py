@@ -5,10 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from resnet_shortcuts.analysis.reading import read_experiment
 from resnet_shortcuts.errors import EnvironmentFault
-from resnet_shortcuts.experiments import runner
+from resnet_shortcuts.experiments import pools, runner
 from resnet_shortcuts.experiments.run_states import list_runs
 from resnet_shortcuts.experiments.runner import resolve_jobs, run_plan
 from tests.faults.rig import YAML, make_rig
@@ -43,7 +44,7 @@ def test_a_sweep_trains_every_run(rig, first):
 
 
 def test_the_second_sweep_trains_nothing_and_starts_no_worker(rig, first, monkeypatch):
-    monkeypatch.setattr(runner, "Worker", pytest.fail)
+    monkeypatch.setattr(pools, "launch", pytest.fail)
     summary, events = sweep(rig)
     assert len(summary.skipped) == 6
     assert {event.kind for event in events} == {"skipped"}
@@ -91,6 +92,43 @@ def test_workers_that_do_not_start_are_an_environment_fault(tmp_path, rig, monke
     monkeypatch.setenv("PYTHONPATH", str(broken.parent))
     with pytest.raises(EnvironmentFault, match=r"worker processes do not start.*planted"):
         sweep(fresh, jobs=1)
+
+
+def test_training_in_this_process_gives_the_bits_of_worker_processes(tmp_path, rig, first):
+    """Digests, history and predictions; and what belongs to this process is left as it was."""
+    own = make_rig(tmp_path, rig.dataset.parents[1], YAML, "seeds=2", "shortcuts=[plain, A, C]")
+    torch.set_num_threads(2)
+    summary, events = sweep(own, jobs=0)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert len(summary.done) == 6
+    assert [own.outcome(number) for number in range(6)] == [rig.outcome(number) for number in range(6)]
+    kinds = [event.kind for event in events if event.kind != "progress"]
+    assert kinds == ["started", "done"] * 6
+    stored, theirs = own.experiment.runs()[0], rig.experiment.runs()[0]
+    assert (stored.environment["jobs"], stored.environment["threads"]) == (0, 1)
+    assert stored.to_json().keys() == theirs.to_json().keys()
+    assert stored.code == theirs.code
+
+
+def test_a_run_that_fails_in_this_process_is_recorded_and_the_others_go_on(tmp_path, rig, monkeypatch):
+    from resnet_shortcuts.training import loop
+
+    own = make_rig(tmp_path, rig.dataset.parents[1], YAML, "seeds=2", "train.epochs=1")
+    real, calls = loop.train, []
+
+    def failing(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 1:
+            raise ZeroDivisionError("planted")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(loop, "train", failing)
+    summary, _ = sweep(own, jobs=0)
+    assert summary.failed == {own.plan.runs[0].run_id: "ZeroDivisionError: planted"}
+    assert [state.state for state in list_runs(own.experiment)] == ["failed", "done"]
+    log = own.experiment.work_folder(own.plan.runs[0].run_id) / "log.txt"
+    assert "planted" in log.read_text()
 
 
 def test_jobs_auto_is_one_a_core_on_a_cpu_and_one_on_a_gpu(monkeypatch):

@@ -13,7 +13,13 @@ import torch
 import resnet_shortcuts.data.dataset
 import resnet_shortcuts.training.loop  # noqa: F401
 from resnet_shortcuts import durable
-from resnet_shortcuts.experiments import checkpoints, worker
+from resnet_shortcuts.child_process import Channel, Fault, Message, Ready, printing_to
+from resnet_shortcuts.errors import EnvironmentFault
+from resnet_shortcuts.experiments import checkpoints, training_session
+from resnet_shortcuts.experiments.home import FolderHome
+from resnet_shortcuts.experiments.run_job import Failed, RunJob, WorkerSetup
+from resnet_shortcuts.experiments.store import Experiment
+from resnet_shortcuts.experiments.training_session import train_run
 from resnet_shortcuts.models.network_config import NetworkSpec
 from resnet_shortcuts.models.networks import build_network
 from resnet_shortcuts.shortcuts.catalogue import find
@@ -37,7 +43,7 @@ def session(setup: dict[str, Any], job: dict[str, Any], events: str, how: dict[s
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel = worker.Channel()
+    channel = Channel.over_standard_streams()
     recorder = Recorder()
     durable.os = recorder
     if "kill_at" in how:
@@ -46,20 +52,27 @@ def session(setup: dict[str, Any], job: dict[str, Any], events: str, how: dict[s
         durable.os = FaultyOs(*how["fail_at"])
     checkpoints.SHARE = how.get("share", 0)
     _arrange(how)
-    channel.tell("ready")
-    good = worker._serve(channel, setup, job, stopping)
+    channel.send(Ready())
+    run = WorkerSetup.model_validate(setup)
+    home = FolderHome(Experiment(run.results, run.name), channel.send)
+    event: Message
+    try:
+        event = train_run(home, run, RunJob.model_validate(job), lambda: bool(stopping), printing_to)
+    except EnvironmentFault as error:
+        event = Fault.of(error)
+    channel.send(event)
     if "calls" in how:
         Path(how["calls"]).write_text(str(len(recorder.calls)))
-    return 0 if good else 1
+    return int(isinstance(event, Failed | Fault))
 
 
 def _arrange(how: dict[str, Any]) -> None:
     """Bend the world around the session: time, numbers, memory."""
     import time
 
-    after_step = worker.Session._after_step
+    after_step = training_session._Session._after_step
 
-    def bent(self: worker.Session, progress: Any, capture: Any) -> None:
+    def bent(self: training_session._Session, progress: Any, capture: Any) -> None:
         if "slow" in how:
             time.sleep(how["slow"])
         if progress.step == how.get("poison"):
@@ -72,10 +85,10 @@ def _arrange(how: dict[str, Any]) -> None:
             raise ZeroDivisionError("planted")
         after_step(self, progress, capture)
 
-    worker.Session._after_step = bent
+    training_session._Session._after_step = bent
     if "clock" in how:
         real, start = time.monotonic, time.monotonic()
-        worker.time.monotonic = lambda: start - 1000 * (real() - start)
+        training_session.time.monotonic = lambda: start - 1000 * (real() - start)
 
 
 def _cells(capture: Any) -> Any:

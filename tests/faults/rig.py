@@ -14,8 +14,8 @@ from resnet_shortcuts import durable
 from resnet_shortcuts.config.experiment_config import Config, load_config
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import prepare
-from resnet_shortcuts.experiments import runner
 from resnet_shortcuts.experiments.plan import Plan, make_plan
+from resnet_shortcuts.experiments.run_job import RunJob, WorkerSetup, run_job, worker_setup
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, Experiment
 
 ROOT = Path(__file__).parents[2]
@@ -42,13 +42,12 @@ class Rig:
     dataset: Path
 
     @property
-    def setup(self) -> dict[str, Any]:
-        setup = runner._setup(self.config, self.plan, self.dataset, self.experiment, "cpu", 1)
-        setup["environment"]["commit"] = None
-        return setup
+    def setup(self) -> WorkerSetup:
+        setup = worker_setup(self.config, self.plan, self.dataset, self.experiment, "cpu", 1)
+        return setup.model_copy(update={"environment": setup.environment.model_copy(update={"commit": None})})
 
-    def job(self, number: int = 0) -> dict[str, Any]:
-        return runner._job(self.plan.runs[number], self.config)
+    def job(self, number: int = 0) -> RunJob:
+        return run_job(self.plan.runs[number], self.config)
 
     def outcome(self, number: int = 0) -> dict[str, Any]:
         """Everything that must be bit-identical, however a run came to its end."""
@@ -120,8 +119,9 @@ class ForkServer:
         """Fork a session that trains one run. ``how``: see ``forkserver.session``."""
         self.count += 1
         events = self.folder / f"events-{self.count}"
-        setup = {**rig.setup, **how.pop("setup", {})}
-        answer = self.ask({"setup": setup, "job": rig.job(number), "events": str(events), "how": how})
+        setup = rig.setup.model_copy(update=how.pop("setup", {})).model_dump(mode="json")
+        job = rig.job(number).model_dump(mode="json")
+        answer = self.ask({"setup": setup, "job": job, "events": str(events), "how": how})
         return Child(self, answer["pid"], events)
 
     def finish(self, rig: Rig, number: int = 0, **how: Any) -> list[dict[str, Any]]:

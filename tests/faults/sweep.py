@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from resnet_shortcuts.errors import RscError
-from resnet_shortcuts.experiments.runner import Event, run_plan
+from resnet_shortcuts.experiments.runner import SweepEvent, run_plan
 from tests.faults.rig import YAML, make_rig
 
 
@@ -16,8 +16,8 @@ def main(folder: str, cache: str, *options: str) -> int:
     overrides = [option.removeprefix("--set=") for option in options if option.startswith("--set=")]
     jobs = [int(option.removeprefix("--jobs=")) for option in options if option.startswith("--jobs=")]
 
-    def tell(event: Event) -> None:
-        name = event.run and f"{event.run.shortcut}/{event.run.seed}"
+    def tell(event: SweepEvent) -> None:
+        name = f"{event.run.shortcut}/{event.run.seed}"
         print(json.dumps({"kind": event.kind, "run": name, "text": event.text, "step": event.step}), flush=True)
 
     rig = make_rig(Path(folder), Path(cache), YAML, *overrides)

@@ -160,7 +160,7 @@ def test_fault_36_a_pickle_with_a_fitting_manifest_is_refused_by_the_session(ser
     bad["progress.json"] = json.dumps({"format": 1, "step": 2, "epoch": 0}).encode()
     checkpoints.save(work, run_id, bad, {})
     event = server.finish(rig)[-1]
-    assert (event["event"], event["code"]) == ("failed", 4)
+    assert (event["event"], event["damaged"]) == ("failed", True)
     assert "not a checkpoint: state.safetensors" in event["reason"]
 
 
@@ -175,7 +175,7 @@ def test_fault_37_another_networks_checkpoint_names_the_first_tensor(server, tmp
     durable.make_folder(here)
     checkpoints.save(here, run_id, found.state, {})
     event = server.finish(narrow)[-1]
-    assert (event["event"], event["code"]) == ("failed", 4)
+    assert (event["event"], event["damaged"]) == ("failed", True)
     assert "first tensor that differs: model.conv1.weight ((16, 1, 3, 3)" in event["reason"]
 
 
@@ -194,7 +194,7 @@ def test_fault_38_a_shape_larger_than_the_file(server, rig):
     bad["progress.json"] = json.dumps({"format": 1, "step": 2, "epoch": 0}).encode()
     checkpoints.save(work, run_id, bad, {})
     event = server.finish(rig)[-1]
-    assert (event["event"], event["code"]) == ("failed", 4)
+    assert (event["event"], event["damaged"]) == ("failed", True)
 
 
 def test_fault_39_a_newer_format_says_what_reads_it(two):
@@ -207,9 +207,8 @@ def test_fault_39_a_newer_format_says_what_reads_it(two):
 
 def test_fault_40_a_resume_with_another_version_is_warned_of_and_recorded(server, rig):
     server.start(rig, crash=3).wait()
-    setup = rig.setup
-    setup["environment"] = {**setup["environment"], "threads": 2, "cpu": "another"}
-    events = server.finish(rig, setup={"environment": setup["environment"]})
+    other = rig.setup.environment.model_copy(update={"threads": 2, "cpu": "another"})
+    events = server.finish(rig, setup={"environment": other})
     (warning,) = [event["text"] for event in events if event["event"] == "warning"]
     assert "another threads (1 before, 2 now)" in warning
     (resumed,) = rig.experiment.run(rig.plan.runs[0].run_id).resumed

@@ -47,7 +47,8 @@ def test_fault_47_killed_at_every_system_call_of_the_durable_writer(server, tmp_
 
 
 def test_fault_46_sigterm_saves_at_the_next_step_and_the_run_goes_on_from_there(server, rig, uninterrupted):
-    child = server.start(rig, slow=0.05, setup={"checkpoint_seconds": 3600})
+    rarely = rig.config.run.model_copy(update={"checkpoint_seconds": 3600.0})
+    child = server.start(rig, slow=0.05, setup={"run": rarely})
     time.sleep(0.3)
     child.kill(15)
     child.wait()

@@ -2,7 +2,7 @@ import torch
 
 from resnet_shortcuts.models import build_network, set_position
 from resnet_shortcuts.shortcuts import Site, build_shortcut, find
-from resnet_shortcuts.shortcuts.joins import uniform
+from resnet_shortcuts.shortcuts.join_modules import uniform
 
 
 def dropped(site=0, seed=0, step=0, shape=(8, 4, 16, 16)):

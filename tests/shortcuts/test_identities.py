@@ -7,8 +7,13 @@ from hypothesis import strategies as st
 
 from resnet_shortcuts.models import build_network
 from resnet_shortcuts.shortcuts import Site, build_shortcut, find
-from resnet_shortcuts.shortcuts.channels import Convolution
-from resnet_shortcuts.shortcuts.spatial import build_spatial
+from resnet_shortcuts.shortcuts.channel_modules import Convolution
+from resnet_shortcuts.shortcuts.operations import SpatialOperation, operations
+
+
+def build_spatial(name, stride):
+    return operations(SpatialOperation)[name].build(Site(1, 1, stride))
+
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 

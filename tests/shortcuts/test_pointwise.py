@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from resnet_shortcuts.shortcuts.channels import Pointwise
+from resnet_shortcuts.shortcuts.channel_modules import Pointwise
 
 
 @pytest.mark.parametrize("channels", [1, 4, 7, 8, 16])

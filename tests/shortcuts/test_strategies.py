@@ -4,7 +4,7 @@ import torch
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.shortcuts import Site, build_shortcut, find, strategies
 
-AT_TRANSITIONS = [strategy for strategy in strategies() if strategy.point.scope == "transitions"]
+AT_TRANSITIONS = [strategy for strategy in strategies() if not strategy.point.everywhere]
 
 
 def join(name, x, site):
@@ -52,7 +52,7 @@ def test_where_nothing_changes_a_strategy_of_transitions_is_the_identity(strateg
     assert not list(shortcut.parameters())
 
 
-@pytest.mark.parametrize("name", [s.name for s in AT_TRANSITIONS if s.point.channels == "pad"])
+@pytest.mark.parametrize("name", [s.name for s in AT_TRANSITIONS if s.point.channels.name == "pad"])
 def test_where_only_channels_change_the_spatial_operation_and_its_scale_do_not_act(name):
     x = torch.randn(1, 4, 5, 5)
     y = build_shortcut(find(name), Site(4, 6, 1))(x, torch.zeros(1, 6, 5, 5))

@@ -7,7 +7,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from resnet_shortcuts.training.recipe import TrainSpec, evaluated_images, learning_rate, schedule_problem, total_steps
+from resnet_shortcuts.training.recipe import (
+    TrainSpec,
+    evaluated_images,
+    learning_rate,
+    learning_rate_course,
+    schedule_problem,
+    total_steps,
+)
 
 
 def torch_rates(make, lr, steps):
@@ -131,18 +138,23 @@ def test_keys_that_a_schedule_ignores_do_not_change_what_is_hashed():
 @pytest.mark.parametrize(
     ("schedule", "total", "problem"),
     [
-        ({"milestones": [50, 99]}, 100, None),
-        ({"milestones": [50, 100]}, 100, "schedule.milestones holds 100, not before the end of the run (100 steps)"),
+        ({"milestones": [50, 99], "milestones_in": "iterations"}, 100, None),
+        (
+            {"milestones": [50, 100], "milestones_in": "iterations"},
+            100,
+            "schedule.milestones: read as iterations, 100 is not before the end of the run (100 steps)",
+        ),
         ({"milestones": [0.5, 0.99]}, 1, None),
         ({"milestones": []}, 1, None),
         ({"warmup_iterations": 99}, 100, None),
-        ({"warmup_iterations": 100}, 100, "schedule.warmup_iterations 100 is the whole run (100 steps)"),
-        ({"kind": "cosine", "warmup_iterations": 9}, 5, "schedule.warmup_iterations 9 is more than the run (5 steps)"),
+        ({"warmup_iterations": 100}, 100, "schedule.warmup_iterations: 100 is the whole run (100 steps)"),
+        ({"kind": "cosine", "warmup_iterations": 9}, 5, "schedule.warmup_iterations: 9 is more than the run (5 steps)"),
     ],
 )
 def test_a_schedule_that_reaches_past_the_end_is_a_problem(schedule, total, problem):
     spec = TrainSpec(epochs=1, schedule=schedule)
-    assert schedule_problem(spec, total) == problem
+    found = schedule_problem(spec, total)
+    assert (f"{found.where}: {found.what}" if found else None) == problem
     used = {learning_rate(spec, step, total) for step in range(total)}
     bounds = [m for m in spec.schedule.milestones if isinstance(m, int)]
     if bounds:
@@ -166,3 +178,34 @@ def test_a_schedule_that_reaches_past_the_end_is_a_problem(schedule, total, prob
 )
 def test_images_that_all_evaluations_look_at_by_hand(steps, every, held_out, images):
     assert evaluated_images(steps, 4, every, test_images=50, validation_images=held_out) == images
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rows"),
+    [
+        ({"kind": "constant"}, [(0, 0, 0.2)]),
+        (
+            {"milestones": [0.5, 0.75], "warmup_iterations": 8, "warmup_lr": 0.01},
+            [(0, 0, 0.01), (0.8, 8, 0.2), (5, 50, 0.02), (7.5, 75, 0.002)],
+        ),
+        ({"milestones": [5, 9]}, [(0, 0, 0.2), (5, 50, 0.02), (9, 90, 0.002)]),
+        ({"milestones": []}, [(0, 0, 0.2)]),
+    ],
+)
+def test_the_course_of_the_rate_by_hand(schedule, rows):
+    course = learning_rate_course(TrainSpec(epochs=10, lr=0.2, schedule=schedule), 100, 10)
+    assert [(point.epoch, point.step) for point in course] == [row[:2] for row in rows]
+    assert [point.rate for point in course] == pytest.approx([row[2] for row in rows])
+
+
+@pytest.mark.parametrize("kind", ["step", "cosine", "one-cycle", "constant"])
+@pytest.mark.parametrize("total", [1, 2, 5, 100])
+def test_the_course_starts_at_the_start_and_holds_peak_and_end(kind, total):
+    spec = TrainSpec(iterations=total, lr=0.2, schedule={"kind": kind})
+    course = learning_rate_course(spec, total, 7)
+    rates = [learning_rate(spec, step, total) for step in range(total)]
+    assert course[0].step == 0
+    assert [point.step for point in course] == sorted({point.step for point in course})
+    assert all(point.rate == rates[point.step] for point in course)
+    assert max(point.rate for point in course) == pytest.approx(max(rates), rel=0.01)
+    assert course[-1].rate == rates[-1]

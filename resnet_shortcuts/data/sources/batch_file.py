@@ -1,4 +1,4 @@
-"""CIFAR-10's pickled batches, read without pickle.
+"""CIFAR's pickled batches, read without pickle.
 
 A pickle is a program for a small stack machine; unpickling runs it, calls included. Here the program is only listed (by
 ``pickletools.genops``) and its data is picked out: a call becomes the inert tuple of what would have been called, so
@@ -19,20 +19,20 @@ _PUSH = frozenset(
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_LIMIT = 64 * 2**20
+_LIMIT = 256 * 2**20
 
 
 class NotABatchError(ValueError):
-    """The bytes are not a batch of CIFAR-10."""
+    """The bytes are not a batch of CIFAR."""
 
 
-def read(data: bytes) -> tuple[Images, Labels]:
-    """Images (N, 32, 32, 3) uint8 and labels (N,) int64 of a batch file. Raises NotABatchError."""
+def read(data: bytes, label_key: str = "labels") -> tuple[Images, Labels]:
+    """Images (N, 32, 32, 3) uint8 and the labels (N,) int64 that stand under ``label_key``. Raises NotABatchError."""
     if len(data) > _LIMIT:
         raise NotABatchError("too large")
     try:
         content = _data_of(data)
-        labels = np.array(content["labels"], np.int64)
+        labels = np.array(content[label_key], np.int64)
         pixels = np.frombuffer(_array_bytes(content["data"]), np.uint8)
         planes = pixels.reshape(len(labels), 3, 32, 32)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:

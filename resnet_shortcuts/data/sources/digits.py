@@ -29,6 +29,8 @@ def _open() -> Contents:
     train = choose(labels, TRAIN, "digits")
     test = np.setdiff1d(np.arange(len(labels)), train)
     return Contents(
+        name="scikit-learn digits",
+        layout="embedded",
         classes=tuple(str(digit) for digit in range(10)),
         train=from_array(images[train], labels[train]),
         test=from_array(images[test], labels[test]),

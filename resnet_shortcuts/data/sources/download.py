@@ -23,30 +23,35 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class Archive:
-    """A file as published: its name, bytes and SHA-256."""
+    """A file as published: its name, bytes, and hash as ``ALGORITHM:HEX`` (sha256 or md5)."""
 
     name: str
     size: int
-    sha256: str
+    hash: str
+
+    @property
+    def algorithm(self) -> str:
+        """``SHA-256`` or ``MD5``."""
+        return "MD5" if self.hash.startswith("md5:") else "SHA-256"
+
+    @property
+    def digest(self) -> str:
+        """The published hash in hexadecimal digits."""
+        return self.hash.partition(":")[2]
 
     def problem(self, path: Path) -> str | None:
-        """What is wrong with a copy, or None. Size first, then SHA-256; nothing in it is interpreted."""
+        """What is wrong with a copy, or None. Size first, then the hash; nothing in it is interpreted."""
         size = path.stat().st_size
         if size < self.size:
             return f"truncated: {size:,} of {self.size:,} bytes"
         if size > self.size:
             return f"{size:,} bytes instead of {self.size:,}"
-        found = file_hash(path, "sha256")
-        return None if found == self.sha256 else f"damaged: SHA-256 {found} instead of {self.sha256}"
+        with path.open("rb") as file:
+            actual = hashlib.file_digest(file, self.hash.partition(":")[0]).hexdigest()
+        return None if actual == self.digest else f"damaged: {self.algorithm} {actual} instead of {self.digest}"
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.size:,} bytes, SHA-256 {self.sha256})"
-
-
-def file_hash(path: Path, algorithm: str) -> str:
-    """Hex digest of a file, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+        return f"{self.name} ({self.size:,} bytes, {self.algorithm} {self.digest})"
 
 
 class GaveUpError(OSError):

@@ -1,199 +1,249 @@
-"""Class folders of images: train/CLASS/... and test/CLASS/... (or val/)."""
+"""Data sets of image files: ImageNet and its relatives, CIFAR as images, and a user's own, in every usual layout."""
 
-import os
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from resnet_shortcuts.data.data_config import DataSpec
-from resnet_shortcuts.data.source_contract import Contents, Images, Part, Progress, Source, base_folder, digest
-from resnet_shortcuts.data.sources import image_files
-from resnet_shortcuts.errors import DataError, SettingError
-from resnet_shortcuts.random_streams import numpy_stream
-from resnet_shortcuts.suggestions import did_you_mean
+from resnet_shortcuts.data.source_contract import Labels, Progress, Source, base_folder
+from resnet_shortcuts.data.sources import label_tables, listing, parquet
+from resnet_shortcuts.data.sources.image_sets import Files, Kind, Opened, check_classes, chosen_classes, source_of
+from resnet_shortcuts.data.sources.listing import Classes, Skipped
+from resnet_shortcuts.errors import DataError
 
-# Files that tools leave beside images. Anything else that is no image is named, never silently skipped.
-_NO_IMAGES = frozenset({".txt", ".csv", ".md", ".json", ".xml", ".ini", ".db", ".html", ".py"})
-
-
-class Listed(NamedTuple):
-    """One image file: path relative to the root, and what tells whether it changed (bytes, and times in ns)."""
-
-    path: str
-    size: int
-    modified: int
-    changed: int
+_TRAIN = ("train", "training")
+_TEST = ("test", "testing")
+_VALIDATION = ("val", "valid", "validation", "eval", "evaluation", "dev")
 
 
-Classes = dict[str, list[Listed]]
-"""Class name to its images, both sorted by name."""
+_IMAGENETTE_URL = "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz"
+_TINY_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+KINDS = {
+    "image-folder": Kind(""),
+    "tiny-imagenet": Kind(
+        "Tiny ImageNet",
+        ("tiny-imagenet-200", "tiny-imagenet"),
+        f" (unpack {_TINY_URL}, MD5 90528d7ca1a48142e341f4ef8d21d0de, there)",
+        64,
+    ),
+    "imagenet": Kind(
+        "ImageNet",
+        ("imagenet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC"),
+        " (ImageNet needs an account: https://image-net.org/download-images)",
+        224,
+        True,
+    ),
+    "imagenette": Kind(
+        "Imagenette",
+        ("imagenette2-160", "imagenette2-320", "imagenette2", "imagenette"),
+        f" (unpack {_IMAGENETTE_URL}, MD5 e793b78cc4c9e9a4ccc0c1155377a412, there)",
+        128,
+        True,
+    ),
+}
 
 
 def find(spec: DataSpec, data_root: Path | None, cache: Path, progress: Progress | None) -> Source:
-    """Class folders under ``spec.root`` (relative to the data root), or under the data root itself."""
-    root = root_folder(spec, data_root)
-    return from_folders(spec, root, "test" if (root / "test").is_dir() else "val", resolution=spec.resolution)
-
-
-def from_folders(spec: DataSpec, root: Path, test: str, *, resolution: int | None, stored: int | None = None) -> Source:
-    """The class folders of ``root``/train and ``root``/``test``; those of classes that are not chosen are not
-    listed."""
-    names = class_names(root, "train")
-    same_classes(root, names, class_names(root, test))
-    names = chosen_classes(spec, names, root)
-    train, tested = class_folders(root, "train", names), class_folders(root, test, names)
-    return from_listing(spec, root, train, tested, resolution=resolution, stored=stored)
-
-
-def root_folder(spec: DataSpec, data_root: Path | None, *candidates: str, get: str = "") -> Path:
-    """The folder that holds the data: the first of root, root/candidates... that holds train/.
-
-    Raises DataError; ``get`` tells where the data can be had.
-    """
+    """The data set of ``spec.source``, under ``spec.root`` (relative to the data root) or the data root itself."""
+    kind = KINDS[spec.source]
     base = base_folder(spec, data_root)
     if base is None:
-        todo = f"set data.root, --data-root or RSC_DATA_ROOT to the folder{get}"
+        todo = f"set data.root, --data-root or RSC_DATA_ROOT to the folder{kind.get}"
         raise DataError(f"no folder given for {spec.source}", "data.root", todo)
+    source = find_below(spec, base, kind)
+    if source is None:
+        raise _nothing_found(base, kind)
+    return source
+
+
+def find_below(spec: DataSpec, base: Path, kind: Kind) -> Source | None:
+    """The first data set of image files in ``base`` or one of the kind's folders in it; None where there is none."""
     try:
-        for folder in [base, *(base / name for name in candidates)]:
-            if (folder / "train").is_dir():
-                return folder.resolve()
-        exists = base.exists()
+        if not base.exists():
+            todo = f"set data.root or --data-root to the folder that holds train/{kind.get}"
+            raise DataError("no such folder", str(base), todo)
+        places = [place.resolve() for place in (base, *(base / name for name in kind.below)) if place.is_dir()]
+        if not places:
+            raise DataError("not a folder", str(base), f"name the folder that holds train/{kind.get}")
+        only = listing.folder_names(places[0], Skipped())
+        if len(only) == 1 and (inner := places[0] / only[0]) not in places:
+            places.append(inner)  # as many archives unpack: a folder in a folder
+        for find_layout in (_split_folders, _parquet_files, _one_folder):
+            for place in places:
+                source = find_layout(spec, place, kind)
+                if source:
+                    return source
     except OSError as error:  # a name too long, a folder closed to us
-        raise _unreadable(base, error) from error
-    if not exists:
-        raise DataError(
-            "no such folder", str(base), f"set data.root or --data-root to the folder that holds train/{get}"
-        )
-    tried = "".join(f", {name}/train/" for name in candidates)
-    raise DataError(f"no train/ folder (looked for train/{tried})", str(base), f"put class folders under train/{get}")
+        raise listing.unreadable(base, error) from error
+    return None
 
 
-def class_names(root: Path, part: str) -> tuple[str, ...]:
-    """The names of the class folders of ``root/part``, sorted. Raises DataError where there are none."""
-    folder = root / part
-    if not folder.is_dir():
-        raise DataError(f"no {part}/ folder", str(root), "put class folders of test images under test/ or val/")
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    if not names:
-        raise DataError("no class folders", str(folder), f"put one folder of images a class under {part}/")
-    return tuple(names)
+def _nothing_found(base: Path, kind: Kind) -> DataError:
+    there = listing.what_is_there(base)
+    names = [path.name for path in sorted(base.iterdir())]
+    shards = [name for name in names if name.endswith((".tar", ".tfrecord", ".lmdb", ".h5", ".beton"))]
+    packed = [name for name in names if name.endswith((".zip", ".tgz", ".tar.gz", ".tar.xz", ".7z", ".rar"))]
+    if shards:
+        what = f"WebDataset tar shards and other containers are not read ({shards[0]})"
+        return DataError(what, str(base), "unpack them into a folder a class, or convert them to parquet")
+    if packed:
+        return DataError(f"nothing unpacked (found {there})", str(base), f"unpack {packed[0]} there")
+    tried = "".join(f", {name}/train/" for name in kind.below)
+    todo = f"put class folders under train/ and test/ (or val/){kind.get}"
+    return DataError(f"no train/ folder (looked for train/{tried}; found {there})", str(base), todo)
 
 
-def class_folders(root: Path, part: str, names: tuple[str, ...]) -> Classes:
-    """The images of these class folders of ``root/part``. Raises DataError: an empty class, a file that is no image."""
-    classes = {name: list(_images(root, f"{part}/{name}")) for name in names}
+# -- layouts -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Split:
+    """A folder of images with their classes. ``images`` lists those of some classes."""
+
+    folder: str
+    classes: tuple[str, ...]
+    images: Callable[[Sequence[str]], Classes]
+    how: str
+
+
+def _split_folders(spec: DataSpec, root: Path, kind: Kind) -> Source | None:
+    """train/ and test/ (or val/, ...), each with a folder a class, or flat with a file of labels."""
+    skipped = Skipped()
+    names = {name.casefold(): name for name in listing.folder_names(root, Skipped())}
+    train_name = next((names[word] for word in _TRAIN if word in names), None)
+    if train_name is None:
+        return None
+    train = _split(root, train_name, kind, skipped)
+    if train is None:
+        if parquet.shards(root):
+            return None
+        there = listing.what_is_there(root / train_name)
+        what = f"no class folders (found {there})"
+        raise DataError(what, str(root / train_name), "put a folder of images a class there")
+    if kind.classes and not set(kind.classes) & set(train.classes):
+        return None  # another data set in the same folder
+    words = (*_TEST, *_VALIDATION) if kind.name == "" or kind.classes else (*_VALIDATION, *_TEST)
+    candidates = [names[word] for word in words if word in names]
+    splits = (_split(root, name, kind, skipped, train.classes) for name in candidates)
+    test = next((split for split in splits if split), None)
+    if test is None and spec.test_fraction is None:
+        raise _no_test(root, candidates, words[0])
+    if test:
+        listing.same_classes(root, train.classes, test.classes)
+    layout = f"{train.how} in {train_name}/" + (f" and {test.how} in {test.folder}/" if test else "")
+    return _from_files(spec, root, kind, train, test, layout, skipped)
+
+
+def _no_test(root: Path, candidates: list[str], word: str) -> DataError:
+    split = "or set data.test_fraction (0.2, say) to take test images from the training images"
+    if not candidates:
+        what = f"no {word}/ folder (found {listing.what_is_there(root)})"
+        return DataError(what, str(root), f"put class folders under test/ or val/, {split}")
+    there = listing.what_is_there(root / candidates[0])
+    files = "val_annotations.txt, LOC_val_solution.csv"
+    todo = f"sort them into class folders, put the file of labels beside them ({files}), {split}"
+    return DataError(f"no class folders, and the labels are unknown (found {there})", str(root / candidates[0]), todo)
+
+
+def _split(root: Path, name: str, kind: Kind, skipped: Skipped, known: tuple[str, ...] = ()) -> _Split | None:
+    """Class folders with images win over a file of labels, which many sorting scripts leave behind."""
+    classes = list(listing.folder_names(root / name, skipped))
+    if len(classes) == 1 and not known and len(inner := listing.folder_names(root / name / classes[0], skipped)) > 1:
+        name, classes = f"{name}/{classes[0]}", list(inner)  # a folder in a folder
+    if "images" not in known and (known or classes == ["images"]):
+        classes = [folder for folder in classes if folder != "images"]
+    if classes and (not known or any(listing.holds_images(root / name / folder) for folder in classes)):
+        if kind.classes and len(classes) < len(kind.classes):
+            return _nested(root, name, kind, skipped)
+        return _Split(name, tuple(classes), lambda chosen: _class_folders(root, name, chosen, skipped), "class folders")
+    table = label_tables.find(root, name)
+    if table is None:
+        return None
+    return _listed(name, label_tables.labelled(root, name, table, skipped), f"labels from {table.path.name}")
+
+
+def _listed(name: str, classes: Classes, how: str) -> _Split:
+    """A split whose images are known."""
+    return _Split(name, tuple(classes), lambda chosen: {label: classes[label] for label in chosen}, how)
+
+
+def _class_folders(root: Path, part: str, names: Sequence[str], skipped: Skipped) -> Classes:
+    """The images of these class folders. Raises DataError: an empty class, a file that is no image."""
+    classes = {name: list(listing.images(root, f"{part}/{name}".lstrip("/"), skipped)) for name in names}
     empty = [name for name, images in classes.items() if not images]
     if empty:
-        raise DataError(
-            f"class without images: {', '.join(empty)}", str(root / part), "add images or remove the folder"
-        )
+        what = f"class without images: {', '.join(map(repr, empty))}"
+        raise DataError(what, str(root / part), "add images or remove the folder")
     return classes
 
 
-def _images(root: Path, relative: str) -> Iterator[Listed]:
-    try:
-        entries = sorted(os.scandir(root / relative), key=lambda entry: entry.name)
-    except OSError as error:
-        raise _unreadable(root / relative, error) from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        path = f"{relative}/{entry.name}"
-        try:
-            info = entry.stat()
-        except OSError as error:
-            raise _unreadable(root / path, error) from error
-        if stat.S_ISDIR(info.st_mode):
-            yield from _images(root, path)
-            continue
-        suffix = entry.name[entry.name.rfind(".") :].lower()
-        if suffix in _NO_IMAGES:
-            continue
-        if not stat.S_ISREG(info.st_mode) or suffix not in image_files.SUFFIXES:
-            raise DataError("not an image file", str(root / path), "remove it from the class folder")
-        yield Listed(path, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+def _nested(root: Path, name: str, kind: Kind, skipped: Skipped) -> _Split:
+    """Class folders within folders of superclasses, as fast.ai lays out CIFAR-100."""
+    classes: Classes = {}
+    for image in listing.images(root, name, skipped):
+        classes.setdefault(Path(image.path).parent.name, []).append(image)
+    classes = {label: sorted(classes[label]) for label in sorted(classes)}
+    return _listed(name, classes, "nested class folders")
 
 
-def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError("cannot read", str(path), error.strerror or "check its permissions")
+def _one_folder(spec: DataSpec, root: Path, kind: Kind) -> Source | None:
+    """A folder a class, without a split."""
+    skipped = Skipped()
+    classes = tuple(name for name in listing.folder_names(root, skipped) if listing.holds_images(root / name))
+    if kind.classes and set(classes) != set(kind.classes):
+        return None
+    if len(classes) < 2 or any(name.casefold() in (*_TRAIN, *_TEST, *_VALIDATION) for name in classes):
+        return None
+    if spec.test_fraction is None:
+        what = f"no train/ folder: {len(classes)} class folders without a split"
+        todo = f"set data.test_fraction (0.2, say) to split them, or put them under train/ and test/{kind.get}"
+        raise DataError(what, str(root), todo)
+    split = _Split("", classes, lambda chosen: _class_folders(root, "", chosen, skipped), "one folder of classes")
+    return _from_files(spec, root, kind, split, None, split.how, skipped)
 
 
-def from_listing(
-    spec: DataSpec, root: Path, train: Classes, test: Classes, *, resolution: int | None, stored: int | None = None
+def _from_files(
+    spec: DataSpec, root: Path, kind: Kind, train: _Split, test: _Split | None, layout: str, skipped: Skipped
 ) -> Source:
-    """A source of listed files, one list a class, after the choice of images a class.
+    check_classes(kind, train.classes, root)
+    names = chosen_classes(spec, train.classes, root)
+    parts = [split.images(names) for split in (train, test) if split]
+    sets = [Files(root, [image for images in part.values() for image in images], _labels_of(part)) for part in parts]
+    stamp = [kind.name, names, [part.files for part in sets]]
 
-    ``stored``: pixels to keep of each image, where that is more than the resolution; None for both: as they are.
-    """
-    names = tuple(train)
-    chosen = {name: _chosen_images(spec, name, train[name]) for name in names}
-    kept = {name: test[name] for name in names}
-    side = stored or resolution
+    def open_() -> Opened:
+        return names, sets[0], sets[1] if test else None
 
-    def open_() -> Contents:
-        if side is None:
-            first = root / chosen[names[0]][0].path
-            native = int(image_files.decode(first, None).shape[0])
-            return Contents(names, _part(root, chosen, native, True), _part(root, kept, native, True))
-        return Contents(names, _part(root, chosen, side, False), _part(root, kept, side, False), resolution)
-
-    listing = [part[name] for part in (chosen, kept) for name in names]
-    return Source(stamp=digest([list(names), side, listing]), where=str(root), open=open_)
+    return source_of(spec, kind, root, stamp, open_, layout, skipped)
 
 
-def _part(root: Path, classes: Classes, side: int, check_sizes: bool) -> Part:
-    paths = [root / image.path for images in classes.values() for image in images]
-    labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(images) for images in classes.values()])
-
-    def decode(out: Images, tick: Callable[[int], None]) -> None:
-        if check_sizes:
-            image_files.check_same_size(paths, side)
-        image_files.decode_all(paths, out, tick)
-
-    return Part(labels, (side, side, 3), decode)
+def _labels_of(classes: Classes) -> Labels:
+    return np.repeat(np.arange(len(classes), dtype=np.int64), [len(images) for images in classes.values()])
 
 
-def same_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) -> None:
-    """Raises DataError where training and test classes differ, or where there is only one."""
-    for name, part, other in (("train", train, test), ("test", test, train)):
-        alone = sorted(set(part) - set(other))
-        if alone:
-            shown = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
-            what = f"train and test classes differ: only in {name}: {shown}"
-            raise DataError(what, str(root), "give both the same class folders")
-    if len(train) < 2:
-        raise DataError("only one class", str(root), "give at least two class folders")
+def _parquet_files(spec: DataSpec, root: Path, kind: Kind) -> Source | None:
+    """Parquet files of images and labels, as the Hugging Face hub stores data sets."""
+    shards = parquet.shards(root)
+    train = next((shards[word] for word in _TRAIN if word in shards), None)
+    if train is None:
+        return None
+    words = (*_TEST, *_VALIDATION) if kind.name == "" or kind.classes else (*_VALIDATION, *_TEST)
+    test_files = next((shards[word] for word in words if word in shards), None)
+    if test_files is None and spec.test_fraction is None:
+        what = f"no parquet file of test images (found those of {', '.join(sorted(shards))})"
+        raise DataError(what, str(root), "add it, or set data.test_fraction (0.2, say)")
+    files = [*train, *(test_files or [])]
+    stamp = [[str(path.relative_to(root)), *parquet.state_of(path)] for path in files]
 
+    def open_() -> Opened:
+        known, (first, *rest) = parquet.open_parts([train, test_files] if test_files else [train], kind.classes)
+        check_classes(kind, known, root)
+        names = chosen_classes(spec, known, root)
+        labels = [known.index(name) for name in names]
+        sets = [one.relabelled(labels) for one in (first, *rest)]
+        return names, sets[0], sets[1] if rest else None
 
-def chosen_classes(spec: DataSpec, known: tuple[str, ...], root: Path) -> tuple[str, ...]:
-    """The classes that ``spec`` asks for: the first so many, or those named. Raises SettingError with the
-    nearest name."""
-    if spec.classes is None:
-        return known
-    if isinstance(spec.classes, int):
-        if spec.classes > len(known):
-            what = f"data.classes {spec.classes} is more than {root} has"
-            raise SettingError(what, "data.classes", f"at most {len(known)}")
-        return known[: spec.classes]
-    for index, name in enumerate(spec.classes):
-        if name not in known:
-            raise SettingError(f"no class {name!r} in {root}", f"data.classes.{index}", did_you_mean(name, known))
-    return tuple(sorted(spec.classes))
-
-
-def _chosen_images(spec: DataSpec, name: str, images: list[Listed]) -> list[Listed]:
-    wanted = spec.images_per_class
-    if wanted is None:
-        return images
-    if wanted > len(images):
-        what = f"data.images_per_class {wanted} is more than class {name} has to train on"
-        raise SettingError(what, "data.images_per_class", f"at most {len(images)}")
-    order = numpy_stream("images_per_class", name).permutation(len(images))[:wanted]
-    return [images[position] for position in sorted(order)]
+    counted = f"parquet, {len(files)} file{'s' if len(files) > 1 else ''}"
+    return source_of(spec, kind, root, [kind.name, stamp, spec.classes], open_, counted, Skipped())

@@ -1,4 +1,4 @@
-"""docs/config.md, written from the models that check a config: ``python -m resnet_shortcuts.config.config_document``.
+"""docs/config.md, written from the models that check a config: ``python -m tools.config_document > docs/config.md``.
 
 Types, ranges and defaults come from the models; the meanings stand here. A test keeps the page and this table complete.
 """
@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from resnet_shortcuts.config.config_errors import Schema, at, expected, schema_of, sections
+from resnet_shortcuts.config.config_schema import Schema, at, expected, schema_of, sections
 from resnet_shortcuts.config.experiment_config import Config
 from resnet_shortcuts.data.data_config import SOURCES
 from resnet_shortcuts.models.network_config import network_names
@@ -27,6 +27,8 @@ MEANINGS: dict[str, str] = {
     "data.augment": "`crop` (pad by an eighth, cut at random), `flip`, `random-resized-crop` (not with `crop`)",
     "data.classes": "how many classes, or which by name (sources that are folders); null: all",
     "data.images_per_class": "images of each class to use (sources that are folders); null: all",
+    "data.test_fraction": "share of each class to test on, drawn by contents, where there are no test images",
+    "data.name": "what titles call the data set; null: the source's proper name, or the folder's",
     "networks": "what is trained, each with every shortcut: names, or mappings with the keys below",
     "networks.name": "such as " + ", ".join(f"`{name}`" for name in network_names()),
     "networks.width": "channels of the first stage; null: the network's own",
@@ -34,7 +36,7 @@ MEANINGS: dict[str, str] = {
     "networks.alpha": "how many channels a PyramidNet gains in all; null: the network's own",
     "networks.zero_init": "start the last BN of each branch at 0; refused where channels stay dead, unless `force`",
     "shortcuts": "the strategies to compare: names or aliases (`rsc shortcuts`), compositions such as `{spatial: "
-    "blur3, channels: pad, scope: transitions, scale: 2.0, name: mine}`, or a class of your own as "
+    "blur3, channels: pad, scope: transitions, scale: 2.0, name: mine}`, or a custom strategy as "
     "`./file.py:Class` (relative to the config; its code is run)",
     "seeds": "which seeds, or how many (10 stands for 0 to 9); every seed is a run of each network and shortcut",
     "train": "the recipe: SGD with momentum",
@@ -49,8 +51,9 @@ MEANINGS: dict[str, str] = {
     "train.schedule": "how the learning rate moves",
     "train.schedule.kind": "`step` multiplies by `gamma` at milestones, `cosine` falls to 0, `one-cycle` rises and "
     "falls, `constant` stays",
-    "train.schedule.milestones": "fractions of all steps (0.5), or iterations (32000), in rising order and "
-    "before the last step; `step` only",
+    "train.schedule.milestones": "fractions of all steps (0.5), or whole numbers: epochs with `train.epochs`, "
+    "iterations with `train.iterations`; in rising order and before the end; `step` only. `rsc plan` shows the rate",
+    "train.schedule.milestones_in": "`iterations`: whole milestones are iterations also with `train.epochs`",
     "train.schedule.gamma": "factor at each milestone; `step` only",
     "train.schedule.warmup_iterations": "steps at `warmup_lr` before the schedule's own rate applies; "
     "fewer than the run has",
@@ -59,7 +62,7 @@ MEANINGS: dict[str, str] = {
     "run.device": "`auto` takes a GPU where torch can use one; `cuda` without one is an error (exit 5)",
     "run.precision": "`auto`: bf16 autocast where the hardware multiplies bf16, else fp32; asked for without hardware, "
     "bf16 is allowed, slow, and warned of; evaluation is always fp32",
-    "run.jobs": "runs side by side; `auto`: one a core on a CPU",
+    "run.jobs": "runs side by side; `auto`: one a core on a CPU; 0: one, in this process (for debuggers)",
     "run.compile": "torch.compile the training step (other bits than eager)",
     "run.evaluate_every": "epochs between evaluations; the last epoch is always evaluated",
     "run.checkpoint_seconds": "seconds between two checkpoints of a run; never less than 50 times what one "
@@ -71,13 +74,14 @@ MEANINGS: dict[str, str] = {
     "compare.baseline": "the shortcut that others are compared with; null: A where it is among them, else the first",
     "compare.margin": "percentage points of accuracy within which two strategies count as equal",
     "compare.fail_above": "final training error in percent above which a run counts as untrained; null: none does",
+    "config_format": "which version's meaning the file has; `rsc train` writes it into stored configs, leave it out of "
+    "yours. In stored configs without it (format 1) whole milestones are iterations",
 }
 
 HEAD = """\
 # The config, key by key
 
-Written by `python -m resnet_shortcuts.config.config_document`; a test compares this page with the models
-that check a config.
+Written by `python -m tools.config_document`; a test compares this page with the models that check a config.
 
 A config is YAML: one experiment, in which every shortcut is trained in every network with every seed. Unknown keys,
 duplicate keys and values out of range are refused, all at once, each with its line. `--set KEY=VALUE` replaces one

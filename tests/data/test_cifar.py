@@ -1,5 +1,6 @@
 """CIFAR-10 from every kind of copy, and every way in which a copy or a server can be wrong."""
 
+import dataclasses
 import hashlib
 import os
 import pickle
@@ -12,7 +13,7 @@ import pytest
 from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import describe, prepare
-from resnet_shortcuts.data.sources import cifar10, download
+from resnet_shortcuts.data.sources import cifar, download
 from resnet_shortcuts.data.sources.download import Archive
 from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
 
@@ -23,18 +24,29 @@ PYTHON, BINARY = files.python_archive(), files.binary_archive()
 
 
 def archive(name: str, data: bytes) -> Archive:
-    return Archive(name, len(data), hashlib.sha256(data).hexdigest())
+    return Archive(name, len(data), f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
 @pytest.fixture(autouse=True)
 def small_cifar(monkeypatch):
     """The published sizes and hashes replaced by those of a CIFAR-10 of 120 images; no address but a test's own."""
-    monkeypatch.setattr(cifar10, "IMAGES_A_BATCH", files.IMAGES)
-    monkeypatch.setattr(cifar10, "PICKLED", {name: files.md5(files.pickled(name)) for name in files.NAMES})
-    monkeypatch.setattr(cifar10, "PYTHON", archive("cifar-10-python.tar.gz", PYTHON))
-    monkeypatch.setattr(cifar10, "BINARY", archive("cifar-10-binary.tar.gz", BINARY))
-    monkeypatch.setattr(cifar10, "ADDRESSES", ())
+    small = dataclasses.replace(
+        cifar.CIFAR10,
+        images=dict.fromkeys(files.NAMES, files.IMAGES),
+        pickled={name: files.md5(files.pickled(name)) for name in files.NAMES},
+        archives=(archive("cifar-10-python.tar.gz", PYTHON), archive("cifar-10-binary.tar.gz", BINARY)),
+        addresses=(),
+    )
+    monkeypatch.setitem(cifar.PUBLISHED, "cifar10", small)
     monkeypatch.delenv("RSC_CIFAR10_URL", raising=False)
+
+
+def python_archive() -> Archive:
+    return cifar.PUBLISHED["cifar10"].archives[0]
+
+
+def published(monkeypatch, **changes) -> None:
+    monkeypatch.setitem(cifar.PUBLISHED, "cifar10", dataclasses.replace(cifar.PUBLISHED["cifar10"], **changes))
 
 
 @pytest.fixture
@@ -126,7 +138,7 @@ def test_fault_19_offline_says_which_file_with_which_hash_to_put_where(root, tmp
         decode(root, tmp_path)
     (line,) = caught.value.lines
     assert caught.value.exit_code == 3
-    for part in (str(root), "cifar-10-python.tar.gz", cifar10.PYTHON.sha256, "RSC_CIFAR10_URL"):
+    for part in (str(root), "cifar-10-python.tar.gz", python_archive().digest, "RSC_CIFAR10_URL"):
         assert part in line
 
 
@@ -151,7 +163,7 @@ def test_fault_21_one_flipped_bit_is_a_hash_mismatch(root, tmp_path):
     data = bytearray(PYTHON)
     data[5000] ^= 16
     put_archive(root, bytes(data))
-    with pytest.raises(DataError, match=f"SHA-256 .* instead of {cifar10.PYTHON.sha256}"):
+    with pytest.raises(DataError, match=f"SHA-256 .* instead of {python_archive().digest}"):
         decode(root, tmp_path)
 
 
@@ -197,7 +209,9 @@ def test_fault_25_a_malicious_pickle_is_never_run(root, tmp_path, monkeypatch):
     (unpack(root, "py") / "data_batch_3").write_bytes(evil)
     with pytest.raises(DataError, match=r"pickled batch not read: MD5 .*data_batch_3"):
         decode(root, tmp_path)
-    monkeypatch.setitem(cifar10.PICKLED, "data_batch_3", files.md5(evil))  # even if its hash were known
+    published(
+        monkeypatch, pickled={**cifar.PUBLISHED["cifar10"].pickled, "data_batch_3": files.md5(evil)}
+    )  # even if its hash were known
     with pytest.raises(DataError, match="not a batch of CIFAR-10"):
         decode(root, tmp_path)
     assert not sentinel.exists()
@@ -285,7 +299,7 @@ def test_a_wrong_server_is_named_and_a_mirror_takes_over(root, tmp_path, monkeyp
         assert not (downloads / "cifar-10-python.tar.gz").exists()
         if how == "short":
             assert (downloads / "cifar-10-python.tar.gz.part").stat().st_size == len(PYTHON) // 2  # kept aside
-        monkeypatch.setattr(cifar10, "ADDRESSES", (server.address("good"),))
+        published(monkeypatch, addresses=(server.address("good"),))
         check(decode(root, tmp_path))
 
 
@@ -307,7 +321,7 @@ def test_a_broken_download_is_taken_up_where_it_stopped(root, tmp_path, monkeypa
     monkeypatch.setattr(download, "_CHUNK", 1000)
     with files.serving(PYTHON) as server:
         monkeypatch.setenv("RSC_CIFAR10_URL", server.address("truncated"))
-        monkeypatch.setattr(cifar10, "ADDRESSES", (server.address("good"),))
+        published(monkeypatch, addresses=(server.address("good"),))
         check(decode(root, tmp_path))
         assert server.asked[0][1] is None
         start = int(server.asked[1][1][6:-1])
@@ -319,7 +333,8 @@ def test_fault_28_of_two_downloads_at_once_one_waits_for_the_other(tmp_path):
     with files.serving(PYTHON) as server, ThreadPoolExecutor(4) as threads:
         address = server.address("good")
         jobs = [
-            threads.submit(download.fetch, (cifar10.PYTHON,), [address], tmp_path / "downloads", None) for _ in range(4)
+            threads.submit(download.fetch, (python_archive(),), [address], tmp_path / "downloads", None)
+            for _ in range(4)
         ]
         assert {job.result().read_bytes() for job in jobs} == {PYTHON}
         assert len(server.asked) == 1
@@ -331,7 +346,7 @@ def test_leftovers_of_another_file_do_not_spoil_a_download(root, tmp_path, monke
     for left in (BINARY[:5000], PYTHON + b"x"):
         (downloads / "cifar-10-python.tar.gz.part").write_bytes(left)
         with files.serving(PYTHON) as server:
-            assert download.fetch((cifar10.PYTHON,), [server.address("good")], downloads, None).is_file()
+            assert download.fetch((python_archive(),), [server.address("good")], downloads, None).is_file()
         (downloads / "cifar-10-python.tar.gz").unlink()
 
 
@@ -349,7 +364,8 @@ def test_the_published_hashes_are_torchvisions():
 
     folder = importlib.util.find_spec("torchvision").submodule_search_locations[0]
     source = (Path(folder) / "datasets" / "cifar.py").read_text()
-    known = importlib.util.module_from_spec(spec := importlib.util.find_spec(cifar10.__name__))
-    spec.loader.exec_module(known)
-    for name, digest in known.PICKLED.items():
+    known = {**cifar.CIFAR10.pickled, **cifar.CIFAR100.pickled}
+    assert len(known) == 8
+    for name, digest in known.items():
         assert f'["{name}", "{digest}"]' in source
+    assert f'tgz_md5 = "{cifar.CIFAR100.archives[0].digest}"' in source

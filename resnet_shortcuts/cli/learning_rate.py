@@ -1,0 +1,48 @@
+"""The learning rate of a config's runs as ``rsc plan`` and ``rsc train`` show it."""
+
+from typing import TYPE_CHECKING
+
+from resnet_shortcuts.tables import Column, Table
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.experiments.study import Study
+    from resnet_shortcuts.training.recipe import RatePoint
+
+COLUMNS = (
+    Column("from_epoch", "from epoch", "number", formatter=lambda epoch: f"{epoch:.4g}"),
+    Column("from_iteration", "from iteration", "count"),
+    Column("rate", "learning rate", "number", formatter=lambda rate: f"{rate:.4g}"),
+)
+_SMOOTH = {"cosine": "cosine: it changes at every step", "one-cycle": "one-cycle: it changes at every step"}
+
+
+def milestones_line(study: "Study") -> str:
+    """How the milestones are read: ``milestones [100, 150]: epochs = iterations 39,100 and 58,650``; '' without any."""
+    from resnet_shortcuts.training.recipe import milestone_steps, whole_numbers
+
+    train = study.config.train
+    milestones = train.schedule.milestones
+    if train.schedule.kind != "step" or not milestones:
+        return ""
+    steps = [f"{step:,}" for step in milestone_steps(train, study.steps)]
+    listed = " and ".join(filter(None, [", ".join(steps[:-1]), steps[-1]]))
+    unit = "epochs" if train.milestones_are_epochs else "iterations" if whole_numbers(milestones) else "fractions"
+    after = f"{unit} {listed}" if unit == "iterations" else f"{unit} = iterations {listed}"
+    return f"milestones {list(milestones)}: {after} of {study.steps:,}"
+
+
+def course_rows(study: "Study") -> list[dict[str, float]]:
+    """The course of the learning rate as plain rows: epochs and iterations trained before, and the rate."""
+    return [{"from_epoch": point.epoch, "from_iteration": point.step, "rate": point.rate} for point in _course(study)]
+
+
+def course_table(study: "Study") -> Table:
+    """The course of the learning rate as a small table."""
+    note = _SMOOTH.get(study.config.train.schedule.kind)
+    return Table("learning rate", COLUMNS, course_rows(study), notes=[note] if note else [])
+
+
+def _course(study: "Study") -> "list[RatePoint]":
+    from resnet_shortcuts.training.recipe import learning_rate_course
+
+    return learning_rate_course(study.config.train, study.steps, study.steps_per_epoch)
