@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from resnet_shortcuts.cli.cost_command import _request
+from resnet_shortcuts.cli.verify_command import _table
+from resnet_shortcuts.tables import FORMATS, render
 
 COMMANDS = ["train", "compare", "report", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
 # Typer itself brings pydantic in for a command's options; that is all it may be.
@@ -94,6 +96,17 @@ def test_a_wrong_word_is_one_line_with_what_was_meant(rsc, arguments, told):
     assert told in lines[0]
 
 
+@pytest.mark.parametrize(
+    "arguments", [["train", "--config", "\x1b[31mred.yaml"], ["shortcuts", "\x9b2J"], ["train", "--\x1b]0;t\x07"]]
+)
+def test_an_error_names_no_control_character_raw(rsc, arguments):
+    done = rsc(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stderr)
+    assert "\\x" in done.stderr
+
+
 def test_one_shortcut_in_markdown_says_what_the_screen_says(rsc):
     told, markdown = (rsc("shortcuts", "max-pad", *extra).stdout for extra in ((), ("--format", "markdown")))
     lines = [re.sub(r"\\(.)", r"\1", line) for line in markdown.splitlines() if line.startswith("|")]
@@ -119,3 +132,20 @@ def test_timing_one_strategy_times_the_baseline_that_its_ratio_refers_to(passes,
     changes = {"target": 0.02, "passes": passes}
     asked = _request(["cifar-resnet-8"], ["max-pad"], "3x32x32", 10, 8, "cpu", "fp32", "A", changes)
     assert list(asked.shortcuts) == expected
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_what_verify_measured_is_in_every_format(format_):
+    row = {
+        "strategy": "max-pad",
+        "property": "rank",
+        "on": "noise",
+        "measured": 0.25,
+        "declared": 0.5,
+        "ok": False,
+        "note": "so",
+    }
+    rows = [row, {**row, "measured": [1.0, 2.0], "declared": None, "ok": None}]
+    text = render([_table(rows)], format_)
+    assert all(word in text for word in ("max-pad", "rank", "noise", "0.25", "0.5"))
+    assert ("NO" in text) is (format_ in ("table", "markdown", "latex"))
