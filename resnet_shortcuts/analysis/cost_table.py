@@ -71,4 +71,5 @@ def cost_json(report: CostReport) -> str:
 def _title(report: CostReport, network: str) -> str:
     request = report.request
     shape = "x".join(str(size) for size in request.input_shape)
-    return f"{network}: {shape}, batch size {request.batch_size}, {request.precision} on {request.device}"
+    data = f"{shape}, {request.num_classes} classes"
+    return f"{network}: {data}, batch size {request.batch_size}, {request.precision} on {request.device}"
