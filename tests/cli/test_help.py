@@ -79,6 +79,7 @@ def test_modules_that_must_start_at_once_do_not_import_torch(module, heavy):
         (["cost"], "--config and --network: exactly one is needed"),
         (["cost", "--network", "cifar-resnet-21"], "cifar-resnet-20"),
         (["cost", "--network", "cifar-resnet-20", "--input", "32"], "3x32x32"),
+        (["cost", "--network", "cifar-resnet-20", "--network", "imagenet-resnet-18"], "give --input and --classes"),
         (["cost", "--network", "cifar-resnet-20", "--seconds", "5"], "--measure"),
         (["cost", "--network", "cifar-resnet-20", "--measure", "--seconds", "inf"], "--seconds"),
         (["cost", "--network", "cifar-resnet-20", "--set", "run.device=cpu"], "--set does nothing here"),
@@ -123,6 +124,17 @@ def test_a_strategy_asked_for_that_cannot_serve_is_an_error_of_cost(rsc):
     assert "avg-duplicate" in done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: cifar-pyramidnet-20: shortcut 'avg-duplicate' cannot serve this block")
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "classes"), [("cifar-resnet-8", (3, 32, 32), 10), ("imagenet-resnet-18", (3, 224, 224), 1000)]
+)
+def test_costs_are_by_default_of_the_images_that_the_network_was_designed_for(network, shape, classes):
+    changes = {"target": 0.02, "passes": ("counts",)}
+    request = _request([network], ["A"], None, None, 8, "cpu", "fp32", "A", changes)
+    assert (request.input_shape, request.num_classes) == (shape, classes)
+    given = _request([network], ["A"], "1x8x8", 4, 8, "cpu", "fp32", "A", changes)
+    assert (given.input_shape, given.num_classes) == ((1, 8, 8), 4)
 
 
 @pytest.mark.parametrize(
