@@ -12,6 +12,7 @@ from resnet_shortcuts.analysis.drawing import Drawing
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order
 from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.glossary import TERMS, strategies_of
+from resnet_shortcuts.analysis.procedure import INCONCLUSIVE
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
     answer_table,
@@ -64,7 +65,8 @@ def report_html(
         name=record.name,
         regime=record.regime.sentence(),
         answers=answer(verdicts),
-        unsettled=any(one.verdict == NOT_SETTLED for one in verdicts.comparisons),
+        unsettled=INCONCLUSIVE if verdicts.sealed else NOT_SETTLED,
+        any_unsettled=any(one.verdict in (NOT_SETTLED, INCONCLUSIVE) for one in verdicts.comparisons),
         strategies=strategies_of(record, with_claims=bool(claims)),
         terms=TERMS if claims else (),
         claims=_html(claims_table(claims)) if claims else None,
