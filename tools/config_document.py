@@ -74,6 +74,10 @@ MEANINGS: dict[str, str] = {
     "compare.baseline": "the shortcut that others are compared with; null: A where it is among them, else the first",
     "compare.margin": "percentage points of accuracy within which two strategies count as equivalent",
     "compare.fail_above": "final training error in percent above which a run counts as untrained; null: none does",
+    "compare.rule": "how verdicts are reached: `sequential` (looks that are sealed before the first one) or `paired-t` "
+    "(all stored seeds, as if nobody had looked before)",
+    "compare.max_seeds": "seeds of the last look; sealed before the first; null: the seeds planned; `sequential` only",
+    "compare.looks": "how many seeds each look uses; null: 40, 70 and 100 % of `max_seeds`; `sequential` only",
     "config_format": "which version's meaning the file has; `rsc train` writes it into stored configs, leave it out of "
     "yours. In stored configs without it (format 1) whole milestones are iterations",
 }
