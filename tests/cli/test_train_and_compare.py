@@ -220,7 +220,6 @@ def test_output_takes_its_format_from_the_extension(trained, suffix, mark):
         ["runs"],
         ["doctor"],
         ["shortcuts"],
-        ["verify", "plain"],
         ["cost", "--config", "tiny.yaml"],
     ],
 )
