@@ -19,10 +19,12 @@ from resnet_shortcuts.cli.options import (
 )
 from resnet_shortcuts.cli.output import deliver, say
 from resnet_shortcuts.cli.progress import StageProgress, SweepProgress, duration, say_waiting
+from resnet_shortcuts.cli.settling import train_until_settled, with_all_seeds
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.words import counted, side_by_side
 
 if TYPE_CHECKING:
+    from resnet_shortcuts.experiments.plan import Plan
     from resnet_shortcuts.experiments.runner import Summary
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import Study
@@ -39,6 +41,13 @@ def train(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait for runs that another process trains; else exit 75.")
     ] = True,
+    until_settled: Annotated[
+        bool, typer.Option("--until-settled", help="Train look by look; leave out strategies with a final verdict.")
+    ] = False,
+    max_seeds: Annotated[
+        int | None, typer.Option("--max-seeds", min=1, help="Seeds that may carry a verdict (compare.max_seeds).")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="With --until-settled: train decided strategies on.")] = False,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
     debug: Debug = False,
@@ -49,7 +58,10 @@ def train(
     """
     from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
 
-    loaded, document = read_config(chosen_config(file, config, "rsc train"), overrides or [])
+    sealing = [] if max_seeds is None else [f"compare.max_seeds={max_seeds}"]
+    loaded, document = read_config(chosen_config(file, config, "rsc train"), [*(overrides or []), *sealing])
+    if until_settled:
+        loaded = with_all_seeds(loaded)
     check_results_folder(results, loaded.name)
 
     from resnet_shortcuts.data.dataset import remarks
@@ -83,17 +95,24 @@ def train(
             say(line)
         if reading := milestones_line(study):
             say(reading)
-        with SweepProgress(study.steps, at_once) as progress:
-            summary = run_plan(
-                study.plan,
-                loaded,
-                study.folder,
-                experiment,
-                jobs=at_once,
-                device=study.device,
-                progress=progress,
-                wait=wait,
-            )
+
+        def train_part(part: "Plan") -> "Summary":
+            with SweepProgress(study.steps, at_once) as progress:
+                return run_plan(
+                    part,
+                    loaded,
+                    study.folder,
+                    experiment,
+                    jobs=at_once,
+                    device=study.device,
+                    progress=progress,
+                    wait=wait,
+                )
+
+        if until_settled:
+            summary = train_until_settled(study.plan, experiment, train_part, keep)
+        else:
+            summary = train_part(study.plan)
         if summary.done:
             say(f"trained {counted(len(summary.done), 'run')}")
         _measure(study, experiment)

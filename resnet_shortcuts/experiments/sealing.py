@@ -25,7 +25,7 @@ def seal_of(config: Config, baseline: str, classes: int, test_images: int) -> Ve
     strategies = tuple(strategy.name for strategy in config.shortcuts if strategy.name != baseline)
     if compare.rule != "sequential" or not strategies or classes < 2:
         return None
-    seeds = _sealed_seeds(config.seeds, compare.max_seeds)
+    seeds = sealed_seeds(config.seeds, compare.max_seeds)
     try:
         return VerdictSeal(
             seeds=seeds,
@@ -49,7 +49,7 @@ def _looks_todo(compare: CompareSpec, seeds: int) -> str:
     return f"leave it out, or end it with {seeds}: {list(default)}" if default else "leave it out"
 
 
-def _sealed_seeds(planned: Sequence[int], most: int | None) -> tuple[int, ...]:
+def sealed_seeds(planned: Sequence[int], most: int | None) -> tuple[int, ...]:
     """The planned seeds, then the smallest that are not among them, up to ``most``."""
     if most is None or most <= len(planned):
         return tuple(planned[:most])
