@@ -67,7 +67,6 @@ class CostRecord:
     network: str
     shortcut: str
     hardware: str = ""
-    machine: Hardware | None = None
     precision: str = ""
     batch_size: int | None = None
     parameters: int | None = None
@@ -81,6 +80,7 @@ class CostRecord:
     ratio_baseline: str = ""
     noise: float | None = None
     train_seconds: float | None = None
+    machine: Hardware | None = None
 
 
 def same_machine(one: CostRecord, other: CostRecord) -> bool:
