@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.experiments.verdict_seal import VerdictSeal
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.words import counted
@@ -30,6 +31,7 @@ class RunRecord:
     hash that the data's files were checked against, empty where there was none. ``predictions`` is the SHA-256 of the
     stored predictions: equal ones mean equal answers. ``built_of`` is what the run's id
     hashes of network and strategy: the same names may stand for something else in another experiment.
+    ``data_warnings`` says what is wrong with the data that it was trained and tested on.
     """
 
     network: str
@@ -48,6 +50,7 @@ class RunRecord:
     data_vouched: str = ""
     predictions: str | None = None
     built_of: Any = None
+    data_warnings: Sequence[str] = ()
 
     @property
     def finished(self) -> bool:
@@ -92,7 +95,10 @@ def same_machine(one: CostRecord, other: CostRecord) -> bool:
 
 @dataclass(frozen=True)
 class Regime:
-    """Under which conditions numbers arose: everything of the science except network, strategy and seed."""
+    """Under which conditions numbers arose: everything of the science except network, strategy and seed.
+
+    ``source`` is the config's word for where the data comes from, ``name`` what people call the data set.
+    """
 
     source: str = ""
     train_images: int | None = None
@@ -107,6 +113,14 @@ class Regime:
     content: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Optimizer steps an epoch; None where images or batch size are not known."""
+        if not self.train_images or not self.batch_size:
+            return None
+        return max(1, steps_per_epoch(self.train_images, self.batch_size))
 
     def length(self) -> str:
         """How long training went on, in words."""
@@ -115,9 +129,10 @@ class Regime:
         return "unknown length" if self.iterations is None else counted(self.iterations, "iteration")
 
     def sentence(self, network: str = "") -> str:
-        """The regime in words, such as 'ResNet-20, 5,000 images of cifar10, 3 epochs'."""
+        """The regime in words, such as 'ResNet-20, 5,000 images of CIFAR-10, 3 epochs'."""
         images = "unknown data" if self.train_images is None else counted(self.train_images, "image")
-        of = f" of {self.source}" if self.source else ""
+        data = self.name or self.source
+        of = f" of {data}" if data else ""
         return ", ".join(part for part in (pretty_network(network), images + of, self.length()) if part)
 
 
@@ -143,6 +158,11 @@ class ExperimentRecord:
     config_text: str = ""
     cost_sentences: Sequence[str] = ()
     seals: Sequence[VerdictSeal] = ()
+
+    @property
+    def data_warnings(self) -> list[str]:
+        """What is wrong with the data, as the runs recorded it, each warning once."""
+        return in_order(warning for run in self.runs for warning in run.data_warnings)
 
 
 def pretty_network(name: str) -> str:

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 def figures(verdicts: Verdicts) -> list[Drawing]:
     """Every figure that the results allow, in the order of the report."""
     from resnet_shortcuts.analysis.curves import curve_figures
+    from resnet_shortcuts.analysis.rate_figure import rate_figure
 
     drawings = [accuracy_figure(verdicts), forest_figure(verdicts), network_figure(verdicts)]
     drawings += [cost_figure(verdicts.record, cost) for cost in COSTS]
-    drawings += curve_figures(verdicts.record)
+    drawings += [*curve_figures(verdicts.record), rate_figure(verdicts.record)]
     return [drawing for drawing in drawings if drawing is not None]
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from resnet_shortcuts import garbage_collector
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord, same_machine
-from resnet_shortcuts.data.data_config import steps_per_epoch
+from resnet_shortcuts.data.data_config import FOLDER_SOURCES, NAMES
 from resnet_shortcuts.errors import IntegrityError, RscError
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError, shaped
 from resnet_shortcuts.experiments.store import CONFIG, HISTORY, PREDICTIONS, read_costs, train_command
@@ -98,6 +98,7 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         data_vouched=run.data_vouched,
         predictions=run.files[PREDICTIONS].sha256 if PREDICTIONS in run.files else None,
         built_of=(planned.science["network"], planned.science["shortcut"]),
+        data_warnings=run.data_warnings,
     )
 
 
@@ -114,6 +115,13 @@ class _Section(BaseModel):
 
 class _Data(_Section):
     source: str = ""
+    root: str | None = None
+    name: str | None = None
+
+    def title(self) -> str:
+        """What titles call the data set: the config's name for it, else the source's own, else the folder's."""
+        folder = Path(self.root).name if self.root and self.source in FOLDER_SOURCES else ""
+        return self.name or NAMES.get(self.source) or folder
 
 
 class _Run(_Section):
@@ -156,6 +164,7 @@ def _regime(science: Mapping[str, Any], config: _Config) -> Regime:
     data, recipe = dict(science.get("data") or {}), dict(science.get("recipe") or {})
     return Regime(
         source=config.data.source,
+        name=config.data.title(),
         train_images=data.get("train_size"),
         test_images=data.get("test_size"),
         epochs=recipe.get("epochs"),
@@ -257,13 +266,13 @@ def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[Cost
 
 def _work(regime: Regime, config: _Config) -> tuple[int | None, int]:
     """Optimizer steps of one run, and images of all its evaluations; None where the regime does not say."""
-    if not regime.train_images or not regime.batch_size:
+    an_epoch = regime.steps_per_epoch
+    if an_epoch is None:
         return None, 0
-    an_epoch = steps_per_epoch(regime.train_images, regime.batch_size)
     steps = regime.iterations if regime.iterations is not None else round((regime.epochs or 0) * an_epoch)
     evaluated = evaluated_images(
         steps,
-        max(1, an_epoch),
+        an_epoch,
         config.run.evaluate_every,
         test_images=regime.test_images or 0,
         validation_images=int(regime.data.get("validation") or 0),

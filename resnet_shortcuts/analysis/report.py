@@ -64,6 +64,7 @@ def report_html(
         name=record.name,
         regime=record.regime.sentence(),
         answers=answer(verdicts),
+        warnings=record.data_warnings,
         unsettled=any(one.verdict == NOT_SETTLED for one in verdicts.comparisons),
         strategies=strategies_of(record, with_claims=bool(claims)),
         terms=TERMS if claims else (),

@@ -15,6 +15,7 @@ from resnet_shortcuts.analysis.experiment_records import (
 )
 from resnet_shortcuts.analysis.merge import merge
 from resnet_shortcuts.analysis.statistics import mean_and_sd
+from resnet_shortcuts.shortcuts.catalogue import strategies
 from resnet_shortcuts.tables import Column, Table
 
 COLUMNS = (
@@ -125,14 +126,13 @@ def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
         notes.append(f"Left over, not in the plan and not counted: {', '.join(record.left_over)}.")
     if record.damaged:
         notes.append(f"Damaged and left out: {', '.join(record.damaged)}.")
+    notes += [f"Data: {warning}." for warning in record.data_warnings]
     return [*notes, *_cost_notes(record.costs), *record.cost_sentences]
 
 
 def _twins(names: Sequence[str]) -> list[str]:
     """How to read a difference between two names of one network, for each such pair."""
-    from resnet_shortcuts.shortcuts.catalogue import CATALOGUE
-
-    pairs = {frozenset((strategy.name, strategy.same_as)) for strategy in CATALOGUE if strategy.same_as}
+    pairs = {frozenset((strategy.name, strategy.same_as)) for strategy in strategies() if strategy.same_as}
     return [
         f"{first} and {second} are one network under two names: a difference between them is noise."
         for place, first in enumerate(names)

@@ -48,7 +48,7 @@ def compare(
     verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
     judgements = judge_claims_of(verdicts) if claims else []
     deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=judgements), output)
-    return _damage(verdicts)
+    return _exit_code(verdicts)
 
 
 @app.command()
@@ -90,7 +90,7 @@ def report(
 
         if not webbrowser.open(target.absolute().as_uri()):
             say(f"no browser could be opened: open {target} yourself")
-    return _damage(verdicts)
+    return _exit_code(verdicts)
 
 
 def judged(
@@ -136,7 +136,10 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     return experiments
 
 
-def _damage(verdicts: "Verdicts") -> int:
+def _exit_code(verdicts: "Verdicts") -> int:
+    """Says what is wrong with the data and with stored files on standard error; files decide the exit code."""
+    for warning in verdicts.record.data_warnings:
+        say(f"warning: {warning}")
     for problem in verdicts.record.damaged:
         say(f"error: {problem}")
     return Exit.INTEGRITY if verdicts.record.damaged else Exit.OK
