@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import (
     DEFAULT_RESULTS,
     ConfigFile,
@@ -32,7 +31,6 @@ PRECISE, USUAL = 0.01, 0.02
 SECONDS = 120.0
 
 
-@app.command()
 def cost(
     context: typer.Context,
     file: ConfigFile = None,
@@ -152,7 +150,7 @@ def _request(
     resolved = machine.resolve_device(device or "auto")
     if precision not in {None, "auto", "fp32", "bf16"}:
         raise UsageError(f"'{precision}' is not a precision", "--precision", "use auto, fp32 or bf16")
-    request = CostRequest(
+    return CostRequest(
         networks={spec.label: spec.model_dump(mode="json", exclude_none=True) for spec in specs},
         shortcuts={strategy.name: strategy.reference() for strategy in chosen},
         identities={strategy.name: strategy.identity() for strategy in chosen},
@@ -162,8 +160,8 @@ def _request(
         batch_size=batch_size,
         precision=machine.resolve_precision(precision or "auto", resolved),
         device=resolved,
+        **changes,
     )
-    return CostRequest.model_validate({**request.model_dump(), **changes})
 
 
 def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bool) -> None:

@@ -11,7 +11,7 @@ import pytest
 from resnet_shortcuts.analysis.reading import read_experiment
 from resnet_shortcuts.analysis.report import report_html
 from resnet_shortcuts.analysis.result_text import comparison_text
-from resnet_shortcuts.analysis.summary import rows
+from resnet_shortcuts.analysis.summary import rows_of
 from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.config.experiment_config import load_config
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race
@@ -143,7 +143,7 @@ def test_costs_are_read_and_the_training_time_alone_is_computed(experiment: Expe
     (folder / "a.json").write_bytes(render(document))
     (folder / "b.json").write_text(json.dumps(document))  # its hash taken out, so that it could be edited
     record = read_experiment(experiment)
-    row = next(row for row in rows([record]) if (row.network, row.shortcut) == ("cifar-resnet-8", "stride-pad"))
+    row = next(row for row in rows_of(record) if (row.network, row.shortcut) == ("cifar-resnet-8", "stride-pad"))
     assert (row.parameters, row.saved_bytes, row.step_ms, row.peak_memory_bytes) == (7, 9, 10.0, None)
     # 3 epochs of 4 batches, two evaluations (epochs 2 and 3) of 2 batches of 25
     assert row.train_seconds == pytest.approx((12 * 10 + 4 * 2) / 1000)
