@@ -45,7 +45,6 @@ class RunRecord:
     history: Sequence[Mapping[str, Any]] = ()
     reason: str = ""
     run_id: str = ""
-    elapsed_seconds: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     data_vouched: str = ""
     predictions: str | None = None
@@ -146,7 +145,6 @@ class ExperimentRecord:
     name: str
     regime: Regime
     runs: Sequence[RunRecord]
-    config: Mapping[str, Any] = field(default_factory=dict)
     missing: Sequence[tuple[str, str, int]] = ()
     left_over: Sequence[str] = ()
     damaged: Sequence[str] = ()
