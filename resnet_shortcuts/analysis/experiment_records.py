@@ -62,7 +62,8 @@ class CostRecord:
     """What one network with one strategy costs on one machine. Unmeasured is None, never 0.
 
     Bytes are bytes, ``step_ms`` the median of a training step in milliseconds, ``step_ratio`` that time over the
-    baseline's in the same interleaved rounds with its 95 % interval, ``train_seconds`` computed for a machine alone.
+    baseline's in the same interleaved rounds with its 95 % interval, ``train_seconds`` computed for one
+    run with nothing else on the machine.
     ``hardware`` is what tables call the machine, ``machine`` what tells it from others of that name.
     """
 
@@ -85,11 +86,11 @@ class CostRecord:
     machine: Hardware | None = None
 
 
-def same_machine(one: CostRecord, other: CostRecord) -> bool:
-    """Whether two costs were measured on like hardware, as far as both know it, in the same way."""
-    if one.hardware != other.hardware:
+def same_machine(first: CostRecord, second: CostRecord) -> bool:
+    """Whether two costs were measured on equal hardware, as far as both records describe it."""
+    if first.hardware != second.hardware:
         return False
-    return one.machine is None or other.machine is None or one.machine.agrees(other.machine)
+    return first.machine is None or second.machine is None or first.machine.agrees(second.machine)
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class ExperimentRecord:
 
 
 def pretty_network(name: str) -> str:
-    """A network's name as people say it: 'cifar-resnet-20' is 'ResNet-20'; what is not known is left alone."""
+    """A network's name as people write it: 'cifar-resnet-20' is 'ResNet-20'; other names stay as they are."""
     words = {"resnet": "ResNet", "preresnet": "PreResNet", "pyramidnet": "PyramidNet"}
     parts = name.split("-")
     if parts[0] in ("cifar", "imagenet") and len(parts) > 2 and parts[1] in words:

@@ -1,4 +1,4 @@
-"""Several experiments as one, where honest: unlike data or recipes are refused, unlike hardware loses its costs."""
+"""Several experiments as one: different data or recipes are refused, different hardware leaves the times out."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def merge(
 
     A run that several experiments hold (same network, strategy, seed) counts once, a finished one before a failed one.
     Raises UsageError where the experiments differ in data, recipe or precision, naming the first difference, give one
-    name to unlike strategies or networks, or would be judged by unlike rules that neither ``baseline`` nor ``margin``
-    decides.
+    name to different strategies or networks, or would be judged by different rules that neither ``baseline`` nor
+    ``margin`` decides.
     """
     if not experiments:
         raise UsageError("nothing to compare", "rsc compare", "first: rsc train --config configs/benchmark.yaml")
     first = experiments[0]
     for other in experiments[1:]:
-        _refuse_unlike(first, other, baseline, margin)
+        _refuse_different(first, other, baseline, margin)
     _refuse_one_name_for_two(experiments)
     costs, sentences, notes = _costs_of_one_machine(experiments)
     merged = dataclasses.replace(
@@ -68,18 +68,18 @@ def _still_missing(experiments: Sequence[ExperimentRecord]) -> list[tuple[str, s
     return [key for key in dict.fromkeys(missing) if key not in stored]
 
 
-def _refuse_unlike(
+def _refuse_different(
     first: ExperimentRecord, other: ExperimentRecord, baseline: str | None, margin: float | None
 ) -> None:
     """Neither data nor recipe may differ, nor the rule: it must not depend on which experiment is named first."""
     apart = "compare them one at a time: accuracies from unlike data or recipes are not mixed"
-    unlike = [(*leaf, apart) for leaf in differences(_science(first.regime), _science(other.regime))]
+    compared = [(*leaf, apart) for leaf in differences(_science(first.regime), _science(other.regime))]
     if baseline is None:
-        unlike.append(("compare.baseline", _baseline(first), _baseline(other), "name it: --baseline"))
+        compared.append(("compare.baseline", _baseline(first), _baseline(other), "name it: --baseline"))
     if margin is None:
-        unlike.append(("compare.margin", first.margin, other.margin, "name it: --margin"))
-    unlike.append(("compare.fail_above", first.fail_above, other.fail_above, "compare them one at a time"))
-    for key, ours, theirs, todo in unlike:
+        compared.append(("compare.margin", first.margin, other.margin, "name it: --margin"))
+    compared.append(("compare.fail_above", first.fail_above, other.fail_above, "compare them one at a time"))
+    for key, ours, theirs, todo in compared:
         if ours != theirs:
             what = f"experiments differ in {key}: {_short(ours)} in '{first.name}', {_short(theirs)} in '{other.name}'"
             raise UsageError(what, f"{first.name}, {other.name}", todo)
@@ -153,16 +153,16 @@ def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list
             sentences += experiment.cost_sentences
         kept |= {**costs, **kept}
     measured = [cost for experiment in experiments for cost in experiment.costs]
-    unlike = next((cost for cost in measured if not same_machine(measured[0], cost)), None)
+    other_machine = next((cost for cost in measured if not same_machine(measured[0], cost)), None)
     bases = {cost.network: cost.ratio_baseline for cost in reversed(measured) if cost.ratio_baseline}
-    other = [cost.ratio_baseline for cost in measured if cost.ratio_baseline not in ("", bases.get(cost.network))]
-    if unlike is not None:
+    other_bases = [cost.ratio_baseline for cost in measured if cost.ratio_baseline not in ("", bases.get(cost.network))]
+    if other_machine is not None:
         why = "on unlike machines"
         names = in_order(cost.hardware or "an unnamed machine" for cost in measured)
         if len(names) == 1:  # what tells them apart is known, and in no name
-            names = [str(measured[0].machine), str(unlike.machine)]
-    elif other:
-        why, names = "against unlike baselines", in_order([*bases.values(), *other])
+            names = [str(measured[0].machine), str(other_machine.machine)]
+    elif other_bases:
+        why, names = "against unlike baselines", in_order([*bases.values(), *other_bases])
     else:
         return list(kept.values()), in_order(sentences), []
     bare = [

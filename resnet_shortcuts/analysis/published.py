@@ -57,7 +57,7 @@ def published(record: ExperimentRecord) -> list[Published]:
     vouched = all(run.data_vouched for run in record.runs if run.finished)
     rows = []
     for entry in data()["sets"]:
-        reason = unlike(entry, record.regime, vouched)
+        reason = mismatch(entry, record.regime, vouched)
         for row in entry["rows"]:
             cell = row["network"], row["shortcut"]
             if cell not in cells:
@@ -73,7 +73,7 @@ def published(record: ExperimentRecord) -> list[Published]:
     return rows
 
 
-def unlike(entry: Mapping[str, Any], regime: Regime, vouched: bool) -> str:
+def mismatch(entry: Mapping[str, Any], regime: Regime, vouched: bool) -> str:
     """Why this set of figures cannot stand beside ours; empty where it can.
 
     ``vouched``: whether the files that our runs read had to bear the hashes that their source publishes.

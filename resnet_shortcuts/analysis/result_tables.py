@@ -63,7 +63,7 @@ DETAIL = (
 
 
 def verdict_rows(verdicts: Verdicts, network: str | None = None) -> list[dict[str, Any]]:
-    """A row a network and strategy, the baseline's with its accuracy and letters alone; None for what is not known."""
+    """A row a network and strategy, the baseline's with only its accuracy and letters; None for what is not known."""
     keys = [key for key in verdicts.failures if network in (None, key[0])]
     networks = in_order(key[0] for key in keys)
     rows = []

@@ -77,14 +77,14 @@ def train(
     if to_do:
         with document.locating_errors():
             check_networks(study)
-    for line in remarks(study.folder, study.config.data):
-        say(line)
     with training(stored, study.plan):
         experiment = Experiment.create(results, rerunnable(loaded, data_root), study.plan)
         say(
             f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side(at_once)}, "
             f"{study.precision} on {study.device}"
         )
+        for line in remarks(study.folder, study.config.data):
+            say(line)
         if reading := milestones_line(study):
             say(reading)
         with SweepProgress(study.steps, at_once) as progress:
@@ -105,7 +105,7 @@ def train(
 
 
 def _measure(study: "Study", experiment: "Experiment") -> None:
-    """The cost pass, unless it was taken on this hardware already; counts alone where the config asks for no more."""
+    """The cost pass, unless it was taken on this hardware already; only counts where the config asks for no more."""
     from resnet_shortcuts.experiments.study import cost_file, cost_request, measure_costs
 
     measured = study.config.cost.measure
