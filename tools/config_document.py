@@ -73,7 +73,13 @@ MEANINGS: dict[str, str] = {
     "compare": "defaults of `rsc compare`, overridden by its options; not part of a run's id",
     "compare.baseline": "the shortcut that others are compared with; null: A where it is among them, else the first",
     "compare.margin": "percentage points of accuracy within which two strategies count as equivalent",
-    "compare.fail_above": "final training error in percent above which a run counts as untrained; null: none does",
+    "compare.fail_above": "final training error in percent above which a run counts as collapsed; null: half-way "
+    "between chance and the baseline's median (under `paired-t`: none does)",
+    "compare.rule": "how verdicts are reached: `sequential` at looks that are sealed before the first, `paired-t` from "
+    "all stored seeds; see comparison.md",
+    "compare.max_seeds": "seeds that may carry a verdict, sealed before the first look; null: those of `seeds`",
+    "compare.looks": "how many seeds each look uses, the last one all; null: 40, 70 and 100 % of them, one look "
+    "under 7",
     "config_format": "which version's meaning the file has; `rsc train` writes it into stored configs, leave it out of "
     "yours. In stored configs without it (format 1) whole milestones are iterations",
 }

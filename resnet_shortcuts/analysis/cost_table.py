@@ -47,7 +47,8 @@ def _table(report: CostReport, network: str) -> Table:
     errors = [f"{row['shortcut']}: {row['error']}" for row in rows if row["error"]]
     remarks = [line for line in (*sentences(report), *how_measured(report)) if line.startswith(f"{network}: ")]
     shape = "x".join(str(size) for size in request.input_shape)
-    title = f"{network}: {shape}, batch size {request.batch_size}, {request.precision} on {request.device}"
+    batch = f"batch size {request.batch_size}, {request.precision} on {request.device}"
+    title = f"{network}: {shape}, {request.num_classes} classes, {batch}"
     return Table("cost", columns, rows, title, [_COUNTED, *errors, *remarks])
 
 

@@ -13,6 +13,7 @@ from resnet_shortcuts.analysis.drawing import Drawing
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order
 from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.glossary import TERMS, strategies_of
+from resnet_shortcuts.analysis.procedure import INCONCLUSIVE
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
     answer_table,
@@ -62,7 +63,8 @@ def report_html(
         regime=record.regime.sentence(),
         answers=answer(verdicts),
         warnings=record.data_warnings,
-        inconclusive=any(comparison.verdict == NOT_SETTLED for comparison in verdicts.comparisons),
+        inconclusive=INCONCLUSIVE if verdicts.sealed else NOT_SETTLED,
+        any_inconclusive=any(each.verdict in (NOT_SETTLED, INCONCLUSIVE) for each in verdicts.comparisons),
         strategies=strategies_of(record, with_claims=bool(claims)),
         terms=TERMS if claims else (),
         claims=claims_table(claims) if claims else None,

@@ -201,8 +201,8 @@ class Crossed:
 def crossed(differences: NDArray[np.number]) -> Crossed | None:
     """Two-way crossed random effects (seed x image, one observation a cell) on an (n seeds, m images) array.
 
-    Variance of the mean: (MS_seed + max(0, MS_image - MS_residual)) / (n m), degrees of freedom by Satterthwaite.
-    Values may be of any unit; the interval has the same. None under two seeds or two images.
+    Variance of the mean: (MS_seed + max(0, MS_image - MS_residual)) / (n m), degrees of freedom by Satterthwaite, at
+    least the n - 1 of the seeds. Values may be of any unit; the interval has the same. None under two seeds or images.
     """
     n, m = differences.shape
     if n < 2 or m < 2:
@@ -222,7 +222,7 @@ def crossed(differences: NDArray[np.number]) -> Crossed | None:
     spread = ms_seed**2 / df_seed
     if images > 0.0:
         spread += ms_image**2 / df_image + ms_residual**2 / df_residual
-    df = scale**2 / spread
+    df = max(scale**2 / spread, float(df_seed))
     from scipy.special import stdtrit
 
     half = float(stdtrit(df, 1 - ALPHA / 2)) * math.sqrt(scale / (n * m))

@@ -249,9 +249,10 @@ class Pair:
         if len(rows) < 2 or len({row.shape for row in rows}) != 1:
             return None
         found = statistics.crossed(np.stack(rows))
-        return None if found is None else statistics.Crossed(
-            100 * found.mean, 100 * found.low, 100 * found.high, found.df
-        )  # fmt: skip
+        if found is None:
+            return None
+        low, high = max(100 * found.low, -100.0), min(100 * found.high, 100.0)
+        return statistics.Crossed(100 * found.mean, low, high, found.df)
 
 
 def _comparison(

@@ -24,6 +24,7 @@ from resnet_shortcuts.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
+    from resnet_shortcuts.models.network_config import NetworkSpec
 
 _OF_NETWORK = ("shortcut", "input_shape", "classes", "batch_size", "precision", "baseline")
 _OF_CONFIG = ("overrides", "results", "data_root")
@@ -41,8 +42,12 @@ def cost(
     shortcut: Annotated[
         list[str] | None, typer.Option("--shortcut", help="Without it, all strategies. Repeatable.")
     ] = None,
-    input_shape: Annotated[str, typer.Option("--input", help="CHANNELSxHEIGHTxWIDTH of an image.")] = "3x32x32",
-    classes: Annotated[int, typer.Option("--classes", min=2, help="Classes of the last layer.")] = 10,
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="CHANNELSxHEIGHTxWIDTH of an image [default: the network's]")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option("--classes", min=2, help="Classes of the last layer [default: the network's]")
+    ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 128,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure memory and time too; let nothing else run.")
@@ -117,8 +122,8 @@ def _of_config(
 def _request(
     networks: list[str],
     shortcuts: list[str] | None,
-    input_shape: str,
-    classes: int,
+    input_shape: str | None,
+    classes: int | None,
     batch_size: int,
     device: str | None,
     precision: str | None,
@@ -131,12 +136,8 @@ def _request(
     from resnet_shortcuts.cost.cost_request import CostRequest
     from resnet_shortcuts.models.network_config import NetworkSpec
     from resnet_shortcuts.shortcuts.catalogue import find, strategies
+    from resnet_shortcuts.training.step_settings import engine_for
 
-    shape = re.fullmatch(r"(\d{1,4})x(\d{1,4})x(\d{1,4})", input_shape)
-    if shape is None or "0" in shape.groups():
-        raise UsageError(
-            f"'{input_shape}' is not an input shape", "--input", "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32"
-        )
     specs = []
     for name in dict.fromkeys(networks):
         try:
@@ -144,24 +145,46 @@ def _request(
         except ValidationError as error:
             reason: UsageError = error.errors()[0]["ctx"]["error"]
             raise UsageError(reason.what, "--network", reason.todo) from None
+    shape, usual_classes = _usual_data(specs, unless=bool(input_shape and classes))
+    if input_shape is not None:
+        shape = _parsed_shape(input_shape)
     chosen = [find(name) for name in dict.fromkeys(shortcuts)] if shortcuts else list(strategies())
     if "time" in changes["passes"] and find(baseline) not in chosen:
         chosen.insert(0, find(baseline))  # ratios to it are asked for
     resolved = machine.resolve_device(device or "auto")
     if precision not in {None, "auto", "fp32", "bf16"}:
-        raise UsageError(f"'{precision}' is not a precision", "--precision", "use auto, fp32 or bf16")
+        raise UsageError(f"'{precision}' is not a valid precision", "--precision", "use auto, fp32 or bf16")
     return CostRequest(
         networks={spec.label: spec.model_dump(mode="json", exclude_none=True) for spec in specs},
         shortcuts={strategy.name: strategy.reference() for strategy in chosen},
         identities={strategy.name: strategy.identity() for strategy in chosen},
         baseline=find(baseline).name,
-        input_shape=(int(shape[1]), int(shape[2]), int(shape[3])),
-        num_classes=classes,
+        input_shape=shape,
+        num_classes=classes or usual_classes,
         batch_size=batch_size,
         precision=machine.resolve_precision(precision or "auto", resolved),
         device=resolved,
+        engine=engine_for(resolved, compile=False),
         **changes,
     )
+
+
+def _usual_data(specs: "Sequence[NetworkSpec]", unless: bool) -> tuple[tuple[int, int, int], int]:
+    """Image shape and classes that these networks were designed for. Raises UsageError where they differ, `unless`."""
+    from resnet_shortcuts.models.network_config import usual_data
+
+    usual = {usual_data(spec.name) for spec in specs}
+    if len(usual) > 1 and not unless:
+        raise UsageError("the networks were designed for different images", "--network", "give --input and --classes")
+    return next(iter(usual))
+
+
+def _parsed_shape(text: str) -> tuple[int, int, int]:
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})x(\d{1,4})", text)
+    if match is None or "0" in match.groups():
+        todo = "write CHANNELSxHEIGHTxWIDTH, such as 3x32x32"
+        raise UsageError(f"'{text}' is not a valid image shape", "--input", todo)
+    return int(match[1]), int(match[2]), int(match[3])
 
 
 def _refuse_unused(context: typer.Context, names: Sequence[str], with_config: bool) -> None:

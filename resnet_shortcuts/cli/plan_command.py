@@ -1,5 +1,9 @@
 """``rsc plan``: validates a config and shows what would run. Trains nothing."""
 
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from resnet_shortcuts.cli.learning_rate import course_table, milestones_line
 from resnet_shortcuts.cli.options import (
     DEFAULT_RESULTS,
@@ -17,6 +21,10 @@ from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.cli.progress import duration
 from resnet_shortcuts.tables import Column, Table
 from resnet_shortcuts.words import counted, side_by_side
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.experiments.store import Experiment
+    from resnet_shortcuts.experiments.study import Study
 
 COLUMNS = (
     Column("network", "network", label=True),
@@ -57,6 +65,7 @@ def plan(
         done = sum(experiment.intact(run.run_id) for run in runs)
         row |= {"runs_done": done, "runs_to_do": len(runs) - done}
     estimates = estimate(study, rows)
+    expected = _prospects(study, experiment)
     total = START_SECONDS + sum(row["seconds"] or 0.0 for row in rows) if estimates.source else 0.0
     facts = {
         "name": study.config.name,
@@ -69,6 +78,7 @@ def plan(
         "estimated_seconds": total,
         "estimated_from": estimates.source,
         "learning_rate": course.rows,
+        "verdicts": expected,
     }
     table = Table("plan", COLUMNS, rows, facts=facts)
     if chosen == "json":
@@ -84,3 +94,21 @@ def plan(
     to_do = sum(row["runs_to_do"] for row in rows)
     left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
     say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")
+    for sentence in expected:
+        say(sentence)
+
+
+def _prospects(study: "Study", experiment: "Experiment") -> list[str]:
+    """What the seeds, margin and family can settle, by the spread of stored runs where there are any."""
+    from resnet_shortcuts.analysis.prospects import measured_spread, prospects
+    from resnet_shortcuts.analysis.reading import read_experiment
+    from resnet_shortcuts.analysis.sealed_verdicts import sealed_verdicts
+    from resnet_shortcuts.errors import IntegrityError
+
+    if study.plan.verdicts is None:
+        return []
+    (seal,), spread = study.plan.verdicts.families, None
+    with contextlib.suppress(IntegrityError):  # nothing is stored, or it cannot be read
+        record = replace(read_experiment(experiment, images=False, history=False), seals=[seal])
+        spread = measured_spread(sealed_verdicts(record, seal.baseline, seal.margin))
+    return prospects(seal, spread)

@@ -8,7 +8,7 @@ section would accept. Reading a file is `load_config` here; YAML and lines are `
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -16,13 +16,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
+    GetCoreSchemaHandler,
+    SerializationInfo,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
 )
+from pydantic_core import core_schema
 
 from resnet_shortcuts.config import yaml_lines
 from resnet_shortcuts.config.config_errors import problems_of
@@ -53,6 +54,10 @@ def _strategy(value: Any, info: ValidationInfo) -> Strategy:
     return find(value, base=(info.context or {}).get("base"))
 
 
+def _reference(strategy: Strategy, info: SerializationInfo) -> str | dict[str, Any]:
+    return strategy.reference(stored=info.context is not None)
+
+
 def _seeds(value: Any) -> Any:
     """A count of n stands for the seeds 0 to n - 1."""
     allowed = f"give a list of seeds, each from 0 to {MAX_SEED:,}, or how many: 1 to {MAX_SEEDS:,}"
@@ -79,15 +84,19 @@ def _seeds(value: Any) -> Any:
     return tuple(value)
 
 
-if TYPE_CHECKING:
-    StrategyField = Strategy
-else:  # pydantic would build a schema of the operations in it, and so import torch
-    StrategyField = Annotated[
-        Any,
-        PlainValidator(_strategy),
-        PlainSerializer(Strategy.reference),
-        WithJsonSchema({"type": "string", "what": "a shortcut: a name, an alias or a composition"}),
-    ]
+class _AsReference:
+    """Reads and writes a strategy as a config names it; no schema is made of its operations, which are functions."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        written = core_schema.plain_serializer_function_ser_schema(_reference, info_arg=True)
+        return core_schema.with_info_plain_validator_function(_strategy, serialization=written)
+
+
+StrategyField = Annotated[
+    Strategy,
+    _AsReference(),
+    WithJsonSchema({"type": "string", "what": "a shortcut: a name, an alias or a composition"}),
+]
 SeedsField = Annotated[
     tuple[int, ...],
     BeforeValidator(_seeds),
@@ -209,8 +218,11 @@ class Config(BaseModel):
         return compare
 
     def to_yaml(self) -> str:
-        """The whole config, defaults written out, as YAML that `load_config` reads as this config again."""
-        plain = self.model_dump(mode="json", exclude_none=True)
+        """The whole config, defaults written out, as YAML that `load_config` reads as this config again.
+
+        Custom strategies are named by their sources as an experiment stores them, relative to its folder.
+        """
+        plain = self.model_dump(mode="json", exclude_none=True, context={"stored": True})
         text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
         return text
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from resnet_shortcuts.data.source_contract import Images, Labels
-from resnet_shortcuts.words import counted
 
 Hashes = NDArray[np.bytes_]
 _SHOWN = 5
@@ -69,10 +68,10 @@ def skipped_files(skipped: Mapping[str, int]) -> list[DataWarning]:
     if not skipped:
         return []
     names = sorted(skipped, key=lambda name: (-skipped[name], name))
-    shown = ", ".join(f"{name!r} ({skipped[name]:,})" for name in names[:_SHOWN])
+    shown = ", ".join(f"{skipped[name]:,} {name!r}" for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN:,} more names" if len(names) > _SHOWN else ""
     count = sum(skipped.values())
-    text = f"{counted(count, 'system or thumbnail file')} or folders passed over: {shown}{more}"
+    text = f"system files and thumbnails passed over: {count:,} ({shown}{more})"
     return [DataWarning(kind="system-files", count=count, text=text)]
 
 

@@ -92,13 +92,6 @@ class RecipeLevel(Level):
     values: dict[str, Any] | None = None
 
 
-class CustomSource(Stored):
-    """The source of a custom strategy."""
-
-    sha256: Sha256
-    text: str
-
-
 class SealedVerdicts(Stored):
     """The families of comparisons, in the order in which they were sealed; each has an error of 5 % of its own."""
 
@@ -128,8 +121,8 @@ class Plan(Stored):
     """The runs of an experiment. Seeds are outermost: a sweep that is stopped has compared all strategies so far.
 
     ``shared`` is what the science of all runs has in common, ``rows`` has id, network, shortcut, recipe and seed of
-    each run. ``config_sha256`` seals the config stored beside the plan; ``sources`` are custom strategies by label,
-    ``verdicts`` the settings of the comparison that are fixed in advance (None: the older rule).
+    each run. ``config_sha256`` seals the config stored beside the plan, ``verdicts`` are the settings of the comparison
+    that are fixed in advance (None: the older rule).
     """
 
     format: int = FORMAT
@@ -142,7 +135,6 @@ class Plan(Stored):
         list[Annotated[tuple[RunId, str, str, str, int], Strict(False)]], Field(alias="runs", max_length=MAX_RUNS)
     ]
     config_sha256: Sha256 | None = None
-    sources: dict[str, CustomSource] | None = None
     verdicts: SealedVerdicts | None = None
 
     @property
@@ -254,7 +246,7 @@ def make_plan(config: Config, data_identity: Mapping[str, Any], precision: str) 
 
 
 def _level_of(shortcut: Strategy) -> dict[str, Any]:
-    reference = shortcut.reference()
+    reference = shortcut.reference(stored=True)
     return {"identity": shortcut.identity(), **({} if reference == shortcut.name else {"reference": reference})}
 
 

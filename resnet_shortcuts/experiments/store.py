@@ -4,6 +4,7 @@ config.yaml  plan.json  cost/*.json
 runs/RUN_ID/{run.json, history.json, predictions.safetensors[, weights.safetensors]}   finished: done or diverged
 work/RUN_ID/{lock, log.txt, checkpoint-*, failed.json}                                  on the way, or crashed
 damaged/RUN_ID-N/                                                                       set aside by `train`
+sources/SHA256/FILE.py                                                                  of custom shortcuts
 
 The results folder, NAME, runs/ and work/ may be links to other disks; nothing below may.
 """
@@ -160,7 +161,9 @@ class Experiment:
         experiment = cls(results, config.name)
         text = config.to_yaml()
         sealed = plan.model_copy(update={"config_sha256": sha256(text.encode())})
-        rendered = {CONFIG: text, PLAN: sealed.to_json()}
+        sources = [source for shortcut in config.shortcuts for source in shortcut.sources_to_send]
+        stored = {source.stored_path: source.text for source in sources if not source.only_here}
+        rendered = {**stored, CONFIG: text, PLAN: sealed.to_json()}
         durable.make_folder(experiment.folder)
         with locks.locked(experiment.folder / ".lock"):
             try:
@@ -174,6 +177,7 @@ class Experiment:
             for name, text in rendered.items():
                 path = experiment.folder / name
                 if path.is_symlink() or not path.is_file() or path.read_bytes() != text.encode():
+                    durable.make_folder(path.parent)
                     durable.write_file(path, text.encode())
         return experiment
 

@@ -104,6 +104,11 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+def usual_data(name: str) -> tuple[tuple[int, int, int], int]:
+    """(C, H, W) of an image and the number of classes that the networks of this name's family were designed for."""
+    return ((3, 224, 224), 1000) if name.startswith("imagenet-") else ((3, 32, 32), 10)
+
+
 def network_names() -> tuple[str, ...]:
     """Examples of valid network names, a few of each family."""
     return tuple(family.name(depth) for family in FAMILIES for depth in family.examples)

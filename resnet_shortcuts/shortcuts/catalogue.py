@@ -48,11 +48,6 @@ class Strategy:
     custom: CustomShortcut | None = None
     same_as: str = ""
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        # Models that hold a strategy take it as it is: operations hold functions, which have no schema.
-        return handler.generate_schema(Any)
-
     @property
     def point(self) -> Composition:
         """The composition. Raises TypeError for a custom class, which has none."""
@@ -79,11 +74,16 @@ class Strategy:
             return {"class": self.custom.class_name, "sha256": self.custom.source.sha256}
         return self.point.identity()
 
-    def reference(self) -> str | dict[str, Any]:
-        """What a config would say to get this strategy again: a name, a composition spelled out, or FILE:Class."""
+    def reference(self, *, stored: bool = False) -> str | dict[str, Any]:
+        """What a config would say to get this strategy again: a name, a composition spelled out, or FILE:Class.
+
+        ``stored``: a config that lies in an experiment's folder, beside the sources stored there.
+        """
         if self.custom is not None:
-            by_name = self.custom.module or self.custom.registered
-            return self.name if by_name else f"{self.custom.source.file}:{self.custom.class_name}"
+            if self.custom.module or self.custom.registered:
+                return self.name
+            source = self.custom.source
+            return f"{source.stored_path if stored else source.file}:{self.custom.class_name}"
         named = _by_word().get(self.name.casefold())
         if named is not None and named.identity() == self.identity():
             return self.name

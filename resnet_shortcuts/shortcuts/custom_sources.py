@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from resnet_shortcuts.shortcuts.catalogue import Strategy
 
 GROUP = "resnet_shortcuts.shortcuts"
+STORED = "sources"
+"""The folder of an experiment that keeps the source files of its custom strategies."""
 _SOURCE = "__custom_source__"  # the global of a module that was executed from a CustomSource
 
 
@@ -43,6 +45,11 @@ class CustomSource:
     sha256: str
     text: str
     only_here: str = ""
+
+    @property
+    def stored_path(self) -> str:
+        """Where an experiment keeps the text, relative to its folder: the path holds the hash that it must have."""
+        return f"{STORED}/{self.sha256}/{Path(self.file).name}"
 
     def to_dict(self) -> dict[str, str]:
         """The fields as JSON-able values; ``CustomSource(**values)`` is the way back."""
@@ -133,7 +140,11 @@ def from_file(reference: str, base: Path | None) -> CustomShortcut:
     if not file.endswith(".py") or not class_name.isidentifier():
         raise UsageError(f"shortcut {reference!r} names no class in a file", "shortcuts", "write ./my_shortcut.py:Mine")
     path = ((base or Path.cwd()) / Path(file).expanduser()).resolve()
-    custom = _locate(_received.get(str(path)) or read_source(path), class_name)
+    source = _received.get(str(path)) or read_source(path)
+    if path.parts[-3:-2] == (STORED,) and path.parent.name != source.sha256:
+        what = f"the stored source of shortcut {class_name!r} does not match its SHA-256"
+        raise IntegrityError(what, str(path), "it is damaged or edited: copy the results again")
+    custom = _locate(source, class_name)
     announce(str(path), reference)
     return custom
 

@@ -85,12 +85,14 @@ class Table:
 
 
 def parts(table: Table, cells: Sequence[Sequence[str]], width: int) -> list[list[int]]:
-    """Column numbers of each part that fits into ``width`` characters; label columns come first in every part."""
+    """Column numbers of each part that fits into ``width`` characters; where there are several, labels come first."""
     needs = []
     for i, column in enumerate(table.columns):
         longest = max((len(row[i]) for row in cells), default=1)
         heading = max(len(line) for line in broken_heading(column).split("\n"))
         needs.append(max(min(longest, NARROWEST) if column.wrap else longest, heading) + 2)
+    if sum(needs) <= width + 2:
+        return [list(range(len(needs)))]
     labels = [i for i, column in enumerate(table.columns) if column.label]
     start = sum(needs[i] for i in labels)
     finished: list[list[int]] = []

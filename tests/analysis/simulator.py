@@ -190,8 +190,8 @@ def stress() -> Iterator[Scenario]:
             "baseline with 3 times the sd": {"baseline_sd": 3.0},
             "one strategy with 3 times the sd": {"sds": (3.0, *(1.0,) * 7)},
             "one run 10 sds low": {"outlier": 10.0},
-            "10 % of a strategy's runs fail": {"failing": 0.1},
-            "30 % of a strategy's runs fail": {"failing": 0.3},
+            "10 % of the strategies' runs fail, none of the baseline's": {"failing": 0.1},
+            "30 % of the strategies' runs fail, none of the baseline's": {"failing": 0.3},
             "10 % of all runs fail, the baseline's too": {"failing": 0.1, "baseline_failing": 0.1},
             "30 % of all runs fail, the baseline's too": {"failing": 0.3, "baseline_failing": 0.3},
         }

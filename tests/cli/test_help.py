@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from resnet_shortcuts.cli.cost_command import _request
+from resnet_shortcuts.cli.verify_command import _table
+from resnet_shortcuts.tables import FORMATS, render
 
 COMMANDS = ["train", "compare", "report", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
 # Typer itself brings pydantic in for a command's options; that is all it may be.
@@ -77,6 +79,7 @@ def test_modules_that_must_start_at_once_do_not_import_torch(module, heavy):
         (["cost"], "--config and --network: exactly one is needed"),
         (["cost", "--network", "cifar-resnet-21"], "cifar-resnet-20"),
         (["cost", "--network", "cifar-resnet-20", "--input", "32"], "3x32x32"),
+        (["cost", "--network", "cifar-resnet-20", "--network", "imagenet-resnet-18"], "give --input and --classes"),
         (["cost", "--network", "cifar-resnet-20", "--seconds", "5"], "--measure"),
         (["cost", "--network", "cifar-resnet-20", "--measure", "--seconds", "inf"], "--seconds"),
         (["cost", "--network", "cifar-resnet-20", "--set", "run.device=cpu"], "--set does nothing here"),
@@ -92,6 +95,17 @@ def test_a_wrong_word_is_one_line_with_what_was_meant(rsc, arguments, told):
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     assert told in lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "--config", "\x1b[31mred.yaml"], ["shortcuts", "\x9b2J"], ["train", "--\x1b]0;t\x07"]]
+)
+def test_an_error_names_no_control_character_raw(rsc, arguments):
+    done = rsc(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stderr)
+    assert "\\x" in done.stderr
 
 
 def test_one_shortcut_in_markdown_says_what_the_screen_says(rsc):
@@ -113,9 +127,37 @@ def test_a_strategy_asked_for_that_cannot_serve_is_an_error_of_cost(rsc):
 
 
 @pytest.mark.parametrize(
+    ("network", "shape", "classes"), [("cifar-resnet-8", (3, 32, 32), 10), ("imagenet-resnet-18", (3, 224, 224), 1000)]
+)
+def test_costs_are_by_default_of_the_images_that_the_network_was_designed_for(network, shape, classes):
+    changes = {"target": 0.02, "passes": ("counts",)}
+    request = _request([network], ["A"], None, None, 8, "cpu", "fp32", "A", changes)
+    assert (request.input_shape, request.num_classes) == (shape, classes)
+    given = _request([network], ["A"], "1x8x8", 4, 8, "cpu", "fp32", "A", changes)
+    assert (given.input_shape, given.num_classes) == ((1, 8, 8), 4)
+
+
+@pytest.mark.parametrize(
     ("passes", "expected"), [(("counts", "time"), ["stride-pad", "max-pad"]), (("counts",), ["max-pad"])]
 )
 def test_timing_one_strategy_times_the_baseline_that_its_ratio_refers_to(passes, expected):
     changes = {"target": 0.02, "passes": passes}
     asked = _request(["cifar-resnet-8"], ["max-pad"], "3x32x32", 10, 8, "cpu", "fp32", "A", changes)
     assert list(asked.shortcuts) == expected
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_what_verify_measured_is_in_every_format(format_):
+    row = {
+        "strategy": "max-pad",
+        "property": "rank",
+        "on": "noise",
+        "measured": 0.25,
+        "declared": 0.5,
+        "ok": False,
+        "note": "so",
+    }
+    rows = [row, {**row, "measured": [1.0, 2.0], "declared": None, "ok": None}]
+    text = render([_table(rows)], format_)
+    assert all(word in text for word in ("max-pad", "rank", "noise", "0.25", "0.5"))
+    assert ("NO" in text) is (format_ in ("table", "markdown", "latex"))

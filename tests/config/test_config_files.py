@@ -81,7 +81,7 @@ def test_the_folder_config_is_the_one_of_the_readme() -> None:
     assert [network.name for network in loaded.networks] == ["cifar-resnet-20"]
 
 
-def test_a_shortcut_in_a_file_is_found_beside_the_config_and_again_from_elsewhere(tmp_path: Path) -> None:
+def test_a_shortcut_in_a_file_is_found_beside_the_config_and_again_beside_the_stored_source(tmp_path: Path) -> None:
     beside = tmp_path / "here"
     beside.mkdir()
     (beside / "mine.py").write_text(
@@ -91,6 +91,9 @@ def test_a_shortcut_in_a_file_is_found_beside_the_config_and_again_from_elsewher
     path.write_text((ROOT / "configs" / "benchmark.yaml").read_text())
     loaded = load_config(path, ["shortcuts=[A, './mine.py:Mine']"])
     (tmp_path / "c.yaml").write_text(loaded.to_yaml())
+    source = loaded.shortcuts[1].sources[0]
+    (tmp_path / source.stored_path).parent.mkdir(parents=True)
+    (beside / "mine.py").rename(tmp_path / source.stored_path)
     again = load_config(tmp_path / "c.yaml")
     assert [strategy.identity() for strategy in again.shortcuts] == [s.identity() for s in loaded.shortcuts]
 

@@ -38,7 +38,8 @@ WHOLE: dict[str, Any] = {
     "run": {"device": "cpu", "precision": "fp32", "jobs": 2, "compile": False, "evaluate_every": 1,
             "checkpoint_seconds": 30.0},
     "cost": {"measure": True, "seconds": 30.0},
-    "compare": {"baseline": "A", "margin": 0.2, "fail_above": 50.0},
+    "compare": {"baseline": "A", "margin": 0.2, "fail_above": 50.0, "rule": "sequential", "max_seeds": 9,
+                "looks": [3, 6, 9]},
     "config_format": 2,
 }  # fmt: skip
 
