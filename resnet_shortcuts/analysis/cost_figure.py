@@ -43,13 +43,13 @@ def cost_figure(record: ExperimentRecord, cost: str | None = None) -> Drawing | 
     label, _ = COSTS[cost]
     right = 0.55 + room([*style, "Pareto front"])
     with canvas((PANEL, 2.7), min(2, len(points)), panels=len(points), right=right) as (figure, axes):
-        for axis, (network, here) in zip(axes, points.items(), strict=True):
-            _panel(axis, here, label, style)
+        for axis, (network, of_network) in zip(axes, points.items(), strict=True):
+            _panel(axis, of_network, label, style)
             axis.set_title(escape_figure(pretty_network(network)))
         legend(figure, axes[0], right)
     title = f"Accuracy against {label.split(',')[0]}: {record.regime.sentence()}"
     note = _reading(record, cost)
-    words = [_words(network, here, label) for network, here in points.items()]
+    words = [_words(network, of_network, label) for network, of_network in points.items()]
     return Drawing(f"cost-{cost.replace('_', '-')}", title, " ".join([*words, note]), figure, note)
 
 
@@ -69,8 +69,8 @@ def _reading(record: ExperimentRecord, cost: str) -> str:
     if cost not in ("step_ms", "train_seconds"):
         return f"{note}."
     noise = max((each.noise for each in record.costs if each.noise is not None), default=None)
-    much = "" if noise is None else f" ({100 * noise:.2g} %, from a strategy timed against itself)"
-    return f"{note}, nor do times that differ by less than the measurement's noise{much}."
+    share = "" if noise is None else f" ({100 * noise:.2g} %, from a strategy timed against itself)"
+    return f"{note}, nor do times that differ by less than the measurement's noise{share}."
 
 
 def _front(points: Sequence[Point]) -> list[Point]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +66,10 @@ def _curve(
     runs: Sequence[RunRecord], key: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
     """Epochs, mean and standard deviation (0 for one run) at the epochs that every run has a value for."""
-    series = [_series(run.history, key) for run in runs]
+    series = [
+        {entry["epoch"]: entry[key] for entry in run.history if _known(entry.get("epoch")) and _known(entry.get(key))}
+        for run in runs
+    ]
     shared = sorted(set.intersection(*map(set, series))) if series else []
     if not shared:
         return None
@@ -79,11 +81,5 @@ def _curve(
     return np.array(shared, dtype=np.float64), values.mean(axis=0), sd
 
 
-def _series(history: Sequence[Mapping[str, Any]], key: str) -> dict[float, float]:
-    """Epoch to value, where both are known."""
-    entries = [(entry.get("epoch"), entry.get(key)) for entry in history]
-    return {
-        float(epoch): float(value)
-        for epoch, value in entries
-        if epoch is not None and value is not None and math.isfinite(value)
-    }
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

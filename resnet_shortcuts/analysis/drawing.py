@@ -81,7 +81,7 @@ class Drawing:
         return self._bytes(format_, "white")
 
     def inline_svgs(self) -> list[str]:
-        """The figure for a page, transparent, inked in its text colour, ids of its own: an SVG element a panel.
+        """The figure for a page: transparent, in the page's text colour, with unique ids; an SVG element a panel.
 
         The legend, where there is one, comes last. A page lays them side by side, a phone one under the other.
         """
@@ -104,8 +104,8 @@ class Drawing:
             tall = place.height * height + _ABOVE + _BELOW
             boxes.append((place.x0 * width - left + air, top, left - air + place.width * width + over, tall))
         ruler = cast("FigureCanvasAgg", self.figure.canvas).get_renderer()  # type: ignore[no-untyped-call]
-        for one in self.figure.legends:
-            extent = one.get_window_extent(ruler).transformed(self.figure.dpi_scale_trans.inverted())
+        for entry in self.figure.legends:
+            extent = entry.get_window_extent(ruler).transformed(self.figure.dpi_scale_trans.inverted())
             boxes.append((extent.x0, height - extent.y1, extent.width, extent.height))
         return [(72 * x, 72 * y, 72 * wide, 72 * tall) for x, y, wide, tall in boxes]
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.experiments.verdict_seal import VerdictSeal
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.words import counted
@@ -30,6 +31,7 @@ class RunRecord:
     hash that the data's files were checked against, empty where there was none. ``predictions`` is the SHA-256 of the
     stored predictions: equal ones mean equal answers. ``built_of`` is what the run's id
     hashes of network and strategy: the same names may stand for something else in another experiment.
+    ``data_warnings`` says what is wrong with the data that it was trained and tested on.
     """
 
     network: str
@@ -43,11 +45,11 @@ class RunRecord:
     history: Sequence[Mapping[str, Any]] = ()
     reason: str = ""
     run_id: str = ""
-    elapsed_seconds: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     data_vouched: str = ""
     predictions: str | None = None
     built_of: Any = None
+    data_warnings: Sequence[str] = ()
 
     @property
     def finished(self) -> bool:
@@ -60,7 +62,8 @@ class CostRecord:
     """What one network with one strategy costs on one machine. Unmeasured is None, never 0.
 
     Bytes are bytes, ``step_ms`` the median of a training step in milliseconds, ``step_ratio`` that time over the
-    baseline's in the same interleaved rounds with its 95 % interval, ``train_seconds`` computed for a machine alone.
+    baseline's in the same interleaved rounds with its 95 % interval, ``train_seconds`` computed for one
+    run with nothing else on the machine.
     ``hardware`` is what tables call the machine, ``machine`` what tells it from others of that name.
     """
 
@@ -83,16 +86,19 @@ class CostRecord:
     machine: Hardware | None = None
 
 
-def same_machine(one: CostRecord, other: CostRecord) -> bool:
-    """Whether two costs were measured on like hardware, as far as both know it, in the same way."""
-    if one.hardware != other.hardware:
+def same_machine(first: CostRecord, second: CostRecord) -> bool:
+    """Whether two costs were measured on equal hardware, as far as both records describe it."""
+    if first.hardware != second.hardware:
         return False
-    return one.machine is None or other.machine is None or one.machine.agrees(other.machine)
+    return first.machine is None or second.machine is None or first.machine.agrees(second.machine)
 
 
 @dataclass(frozen=True)
 class Regime:
-    """Under which conditions numbers arose: everything of the science except network, strategy and seed."""
+    """Under which conditions numbers arose: everything of the science except network, strategy and seed.
+
+    ``source`` is the config's word for where the data comes from, ``name`` what people call the data set.
+    """
 
     source: str = ""
     train_images: int | None = None
@@ -107,6 +113,14 @@ class Regime:
     content: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Optimizer steps an epoch; None where images or batch size are not known."""
+        if not self.train_images or not self.batch_size:
+            return None
+        return max(1, steps_per_epoch(self.train_images, self.batch_size))
 
     def length(self) -> str:
         """How long training went on, in words."""
@@ -115,9 +129,10 @@ class Regime:
         return "unknown length" if self.iterations is None else counted(self.iterations, "iteration")
 
     def sentence(self, network: str = "") -> str:
-        """The regime in words, such as 'ResNet-20, 5,000 images of cifar10, 3 epochs'."""
+        """The regime in words, such as 'ResNet-20, 5,000 images of CIFAR-10, 3 epochs'."""
         images = "unknown data" if self.train_images is None else counted(self.train_images, "image")
-        of = f" of {self.source}" if self.source else ""
+        data = self.name or self.source
+        of = f" of {data}" if data else ""
         return ", ".join(part for part in (pretty_network(network), images + of, self.length()) if part)
 
 
@@ -131,7 +146,6 @@ class ExperimentRecord:
     name: str
     regime: Regime
     runs: Sequence[RunRecord]
-    config: Mapping[str, Any] = field(default_factory=dict)
     missing: Sequence[tuple[str, str, int]] = ()
     left_over: Sequence[str] = ()
     damaged: Sequence[str] = ()
@@ -144,9 +158,14 @@ class ExperimentRecord:
     cost_sentences: Sequence[str] = ()
     seals: Sequence[VerdictSeal] = ()
 
+    @property
+    def data_warnings(self) -> list[str]:
+        """What is wrong with the data, as the runs recorded it, each warning once."""
+        return in_order(warning for run in self.runs for warning in run.data_warnings)
+
 
 def pretty_network(name: str) -> str:
-    """A network's name as people say it: 'cifar-resnet-20' is 'ResNet-20'; what is not known is left alone."""
+    """A network's name as people write it: 'cifar-resnet-20' is 'ResNet-20'; other names stay as they are."""
     words = {"resnet": "ResNet", "preresnet": "PreResNet", "pyramidnet": "PyramidNet"}
     parts = name.split("-")
     if parts[0] in ("cifar", "imagenet") and len(parts) > 2 and parts[1] in words:

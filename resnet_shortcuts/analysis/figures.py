@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 def figures(verdicts: Verdicts) -> list[Drawing]:
     """Every figure that the results allow, in the order of the report."""
     from resnet_shortcuts.analysis.curves import curve_figures
+    from resnet_shortcuts.analysis.rate_figure import rate_figure
 
     drawings = [accuracy_figure(verdicts), forest_figure(verdicts), network_figure(verdicts)]
     drawings += [cost_figure(verdicts.record, cost) for cost in COSTS]
-    drawings += curve_figures(verdicts.record)
+    drawings += [*curve_figures(verdicts.record), rate_figure(verdicts.record)]
     return [drawing for drawing in drawings if drawing is not None]
 
 
@@ -78,11 +79,11 @@ def _strip(axis: Axes, place: int, values: Sequence[float], style: dict[str, Any
 
 def forest_figure(verdicts: Verdicts) -> Drawing | None:
     """Differences to the baseline with unadjusted 95 % intervals; what so few seeds could not have seen is shaded."""
-    shown = _differences(verdicts)
-    if not shown:
+    comparisons = [comparison for comparison in verdicts.comparisons if comparison.n >= 2]
+    if not comparisons:
         return None
-    networks = in_order(comparison.network for comparison in shown)
-    names = in_order(comparison.shortcut for comparison in shown)
+    networks = in_order(comparison.network for comparison in comparisons)
+    names = in_order(comparison.shortcut for comparison in comparisons)
     _, style = _strategies(verdicts)
     label = f"difference to {verdicts.baseline}, points\nbars: 95 %, unadjusted"
     with _panels(networks, names, label) as (figure, axes):
@@ -90,13 +91,13 @@ def forest_figure(verdicts: Verdicts) -> Drawing | None:
             axis.axvline(0, color=INK, linewidth=1)
             for side in (-verdicts.margin, verdicts.margin):
                 axis.axvline(side, color=FAINT, linewidth=1, linestyle=":")
-            for comparison in shown:
+            for comparison in comparisons:
                 if comparison.network == network:
                     _difference(axis, names.index(comparison.shortcut), comparison, style[comparison.shortcut])
     words = "; ".join(
         f"{each.shortcut} on {pretty_network(each.network)} {each.test.mean:+.2f} points "
         f"({each.test.low:+.2f} to {each.test.high:+.2f}), {each.words()}"
-        for each in shown
+        for each in comparisons
     )
     alt = (
         f"Differences to {verdicts.baseline} with 95 % intervals, not adjusted for each other: {words}. Shaded: "
@@ -122,11 +123,11 @@ def _difference(axis: Axes, place: int, comparison: Comparison, style: dict[str,
 
 def network_figure(verdicts: Verdicts) -> Drawing | None:
     """How each strategy's difference to the baseline goes from network to network; for two networks and more."""
-    shown = _differences(verdicts)
-    networks = in_order(comparison.network for comparison in shown)
+    comparisons = [comparison for comparison in verdicts.comparisons if comparison.n >= 2]
+    networks = in_order(comparison.network for comparison in comparisons)
     if len(networks) < 2:
         return None
-    names = in_order(comparison.shortcut for comparison in shown)
+    names = in_order(comparison.shortcut for comparison in comparisons)
     _, style = _strategies(verdicts)
     labels, right = [pretty_network(name) for name in networks], 0.55 + room(names)
     height = len(networks) * (0.13 * len(names) + 0.25)
@@ -135,7 +136,7 @@ def network_figure(verdicts: Verdicts) -> Drawing | None:
         axis = axes[0]
         axis.axvline(0, color=INK, linewidth=1)
         for place, name in enumerate(names):
-            here = [comparison for comparison in shown if comparison.shortcut == name]
+            here = [comparison for comparison in comparisons if comparison.shortcut == name]
             shift = 0.8 * ((place + 0.5) / len(names) - 0.5)
             tests = [comparison.test for comparison in here]
             axis.errorbar(
@@ -156,10 +157,6 @@ def _strategies(verdicts: Verdicts) -> tuple[list[str], dict[str, dict[str, Any]
     """Every strategy of the experiment with its colour and marker."""
     names = in_order(key[1] for key in verdicts.failures)
     return names, looks(names)
-
-
-def _differences(verdicts: Verdicts) -> list[Comparison]:
-    return [comparison for comparison in verdicts.comparisons if comparison.n >= 2]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG, A, B, C
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order
+from resnet_shortcuts.shortcuts.catalogue import strategies
 
 TERMS = (
     ("rank of n", "of the n numbers in an operator's input, how many dimensions survive in its output."),
@@ -29,9 +30,9 @@ class Entry:
 
 def strategies_of(record: ExperimentRecord, *, with_claims: bool = False) -> list[Entry]:
     """Each strategy of the experiment in its order; then, marked so, those that only the claims name."""
-    here = in_order([run.shortcut for run in record.runs] + [shortcut for _, shortcut, _ in record.missing])
+    compared = in_order([run.shortcut for run in record.runs] + [shortcut for _, shortcut, _ in record.missing])
     built = {run.shortcut: run.built_of for run in record.runs}
-    entries = [_entry(name, built.get(name)) for name in here]
+    entries = [_entry(name, built.get(name)) for name in compared]
     named = {word for entry in entries for word in (entry.name, *entry.also.split(", "))}
     others = [_entry(name) for name in (A, B, C, ASKER, AVG, ANSWER) if with_claims and name not in named]
     absent = "(not in this experiment; the claims name it)"
@@ -39,21 +40,27 @@ def strategies_of(record: ExperimentRecord, *, with_claims: bool = False) -> lis
 
 
 def _entry(name: str, built_of: Any = None) -> Entry:
-    from resnet_shortcuts.shortcuts.catalogue import CATALOGUE
+    for strategy in strategies():
+        words = (strategy.name, *strategy.aliases)
+        if name.casefold() in map(str.casefold, words):
+            also = (strategy.name, *_pretty(strategy.aliases))
+            return Entry(name, ", ".join(word for word in also if word.casefold() != name.casefold()), strategy.summary)
+    return Entry(name, "", _custom(built_of[1] if isinstance(built_of, (tuple, list)) and len(built_of) == 2 else None))
 
-    for strategy in CATALOGUE:
-        if name.casefold() in (word.casefold() for word in (strategy.name, *strategy.aliases)):
-            words = (strategy.name, *_pretty(strategy.aliases))
-            return Entry(
-                name, ", ".join(word for word in words if word.casefold() != name.casefold()), strategy.summary
-            )
-    identity = built_of[1] if isinstance(built_of, (tuple, list)) and len(built_of) == 2 else None
+
+def _custom(identity: Any) -> str:
+    """What a strategy is that is known here only by what its runs hashed."""
     if not isinstance(identity, Mapping) or not identity:
-        return Entry(name, "", "a custom strategy, defined in the config")
+        return "a custom strategy, defined in the config"
     if "class" in identity:
-        return Entry(name, "", f"a custom class, {identity['class']}")
-    parts = ", ".join(f"{key} {value}" for key, value in identity.items())
-    return Entry(name, "", f"a custom composition: {parts}")
+        return f"a custom class, {identity['class']}"
+    registered = identity.get("sha256") or {}  # of custom operations: the source file of each, by its name
+    parts = [
+        f"{key} {value}{' (custom)' if value in registered else ''}"
+        for key, value in identity.items()
+        if key != "sha256"
+    ]
+    return f"a custom composition: {', '.join(parts)}"
 
 
 def _pretty(aliases: tuple[str, ...]) -> list[str]:

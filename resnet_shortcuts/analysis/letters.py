@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Sequence
 
 
@@ -11,10 +12,10 @@ def letters(names: Sequence[str], different: Iterable[tuple[str, str]]) -> dict[
     Every name has at least one letter; the best name's is 'a'.
     """
     groups: list[frozenset[str]] = [frozenset(names)]
-    for one, other in different:
+    for first, second in different:
         split: list[frozenset[str]] = []
         for group in groups:
-            split += [group - {one}, group - {other}] if {one, other} <= group else [group]
+            split += [group - {first}, group - {second}] if {first, second} <= group else [group]
         groups = _absorb(split)
     place = {name: i for i, name in enumerate(names)}
     groups.sort(key=lambda group: sorted(place[name] for name in group))
@@ -22,12 +23,12 @@ def letters(names: Sequence[str], different: Iterable[tuple[str, str]]) -> dict[
 
 
 def _absorb(groups: Sequence[frozenset[str]]) -> list[frozenset[str]]:
-    """The groups that are no part of another."""
+    """The groups that are not part of another one."""
     distinct = list(dict.fromkeys(group for group in groups if group))
     return [group for group in distinct if not any(group < other for other in distinct)]
 
 
 def _letter(number: int) -> str:
-    """a to z, then aA, bA, ... so that every group has a mark of its own."""
-    again, place = divmod(number, 26)
-    return chr(ord("a") + place) + (chr(ord("A") + again - 1) if again else "")
+    """a to z, then aA, bA, ... so that every group has a different mark."""
+    rounds, letter = divmod(number, 26)
+    return string.ascii_lowercase[letter] + (string.ascii_uppercase[rounds - 1] if rounds else "")

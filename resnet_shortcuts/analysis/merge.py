@@ -1,4 +1,4 @@
-"""Several experiments as one, where honest: unlike data or recipes are refused, unlike hardware loses its costs."""
+"""Several experiments as one: different data or recipes are refused, different hardware leaves the times out."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ def merge(
 
     A run that several experiments hold (same network, strategy, seed) counts once, a finished one before a failed one.
     Raises UsageError where the experiments differ in data, recipe or precision, naming the first difference, give one
-    name to unlike strategies or networks, or would be judged by unlike rules that neither ``baseline`` nor ``margin``
-    decides.
+    name to different strategies or networks, or would be judged by different rules that neither ``baseline`` nor
+    ``margin`` decides.
     """
     if not experiments:
         raise UsageError("nothing to compare", "rsc compare", "first: rsc train --config configs/benchmark.yaml")
     first = experiments[0]
     for other in experiments[1:]:
-        _refuse_unlike(first, other)
-        _refuse_unlike_rules(first, other, baseline, margin)
+        _refuse_different(first, other, baseline, margin)
     _refuse_one_name_for_two(experiments)
     costs, sentences, notes = _costs_of_one_machine(experiments)
     merged = dataclasses.replace(
@@ -69,32 +68,21 @@ def _still_missing(experiments: Sequence[ExperimentRecord]) -> list[tuple[str, s
     return [key for key in dict.fromkeys(missing) if key not in stored]
 
 
-def _refuse_unlike(first: ExperimentRecord, other: ExperimentRecord) -> None:
-    for key, ours, theirs in _differences(_science(first.regime), _science(other.regime)):
-        raise UsageError(
-            f"experiments differ in {key}: {_short(ours)} in '{first.name}', {_short(theirs)} in '{other.name}'",
-            f"{first.name}, {other.name}",
-            "compare them one at a time: accuracies from unlike data or recipes are not mixed",
-        )
-
-
-def _refuse_unlike_rules(
+def _refuse_different(
     first: ExperimentRecord, other: ExperimentRecord, baseline: str | None, margin: float | None
 ) -> None:
-    """The rule is stated in advance: it must not depend on which experiment is named first."""
-    rules = [
-        ("baseline", _baseline(first), _baseline(other), "name it: --baseline") if baseline is None else None,
-        ("margin", first.margin, other.margin, "name it: --margin") if margin is None else None,
-        ("fail_above", first.fail_above, other.fail_above, "compare them one at a time"),
-    ]
-    for key, ours, theirs, todo in filter(None, rules):
+    """Neither data nor recipe may differ, nor the rule: it must not depend on which experiment is named first."""
+    apart = "compare them one at a time: accuracies from unlike data or recipes are not mixed"
+    compared = [(*leaf, apart) for leaf in differences(_science(first.regime), _science(other.regime))]
+    if baseline is None:
+        compared.append(("compare.baseline", _baseline(first), _baseline(other), "name it: --baseline"))
+    if margin is None:
+        compared.append(("compare.margin", first.margin, other.margin, "name it: --margin"))
+    compared.append(("compare.fail_above", first.fail_above, other.fail_above, "compare them one at a time"))
+    for key, ours, theirs, todo in compared:
         if ours != theirs:
-            raise UsageError(
-                f"experiments differ in compare.{key}: {_short(ours)} in '{first.name}', {_short(theirs)} in "
-                f"'{other.name}'",
-                f"{first.name}, {other.name}",
-                todo,
-            )
+            what = f"experiments differ in {key}: {_short(ours)} in '{first.name}', {_short(theirs)} in '{other.name}'"
+            raise UsageError(what, f"{first.name}, {other.name}", todo)
 
 
 def _baseline(record: ExperimentRecord) -> str:
@@ -136,12 +124,12 @@ def _science(regime: Regime) -> dict[str, Any]:
     }
 
 
-def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """The leaves that differ, as (dotted path, value, value)."""
     for key in in_order([*ours, *theirs]):
         a, b = ours.get(key), theirs.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            yield from _differences(a, b, f"{path}{key}.")
+            yield from differences(a, b, f"{path}{key}.")
         elif a != b:
             yield f"{path}{key}", a, b
 
@@ -149,12 +137,6 @@ def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], path: str =
 def _short(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 24 else text[:21] + "..."
-
-
-def _machine_names(measured: Sequence[CostRecord], unlike: CostRecord) -> list[str]:
-    """What tells the machines of these costs apart: their names, or all that is known of two of the same name."""
-    names = in_order(cost.hardware or "an unnamed machine" for cost in measured)
-    return names if len(names) > 1 else [str(measured[0].machine), str(unlike.machine)]
 
 
 def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list[CostRecord], list[str], list[str]]:
@@ -166,24 +148,21 @@ def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list
     kept: dict[tuple[str, str], CostRecord] = {}
     sentences: list[str] = []
     for experiment in experiments:
-        new = {
-            (cost.network, cost.shortcut): cost
-            for cost in experiment.costs
-            if (cost.network, cost.shortcut) not in kept
-        }
-        if new or not experiment.costs:
+        costs = {(cost.network, cost.shortcut): cost for cost in experiment.costs}
+        if not costs or costs.keys() - kept.keys():
             sentences += experiment.cost_sentences
-        kept |= new
+        kept |= {**costs, **kept}
     measured = [cost for experiment in experiments for cost in experiment.costs]
-    unlike = next((cost for cost in measured if not same_machine(measured[0], cost)), None)
+    other_machine = next((cost for cost in measured if not same_machine(measured[0], cost)), None)
     bases = {cost.network: cost.ratio_baseline for cost in reversed(measured) if cost.ratio_baseline}
-    other = [cost.ratio_baseline for cost in measured if cost.ratio_baseline not in ("", bases.get(cost.network))]
-    if unlike is not None:
-        names = " and ".join(_machine_names(measured, unlike))
-        note = f"Times and peak memory are left out: they were measured on unlike machines ({names})."
-    elif other:
-        names = " and ".join(in_order([*bases.values(), *other]))
-        note = f"Times and peak memory are left out: they were measured against unlike baselines ({names})."
+    other_bases = [cost.ratio_baseline for cost in measured if cost.ratio_baseline not in ("", bases.get(cost.network))]
+    if other_machine is not None:
+        why = "on unlike machines"
+        names = in_order(cost.hardware or "an unnamed machine" for cost in measured)
+        if len(names) == 1:  # what tells them apart is known, and in no name
+            names = [str(measured[0].machine), str(other_machine.machine)]
+    elif other_bases:
+        why, names = "against unlike baselines", in_order([*bases.values(), *other_bases])
     else:
         return list(kept.values()), in_order(sentences), []
     bare = [
@@ -193,4 +172,4 @@ def _costs_of_one_machine(experiments: Sequence[ExperimentRecord]) -> tuple[list
         )
         for cost in kept.values()
     ]  # fmt: skip
-    return bare, [], [note]
+    return bare, [], [f"Times and peak memory are left out: they were measured {why} ({' and '.join(names)})."]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regime, in_order
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regime
+from resnet_shortcuts.analysis.merge import differences
 from resnet_shortcuts.analysis.statistics import mean_and_sd
-from resnet_shortcuts.analysis.summary import accuracies
+from resnet_shortcuts.analysis.summary import accuracies, cells_of
 from resnet_shortcuts.words import counted
 
 
@@ -46,38 +46,34 @@ class Published:
 
 
 @functools.cache
-def data() -> dict[str, Any]:
+def data() -> Any:
     """The shipped data file, ``published.json``."""
-    text = resources.files("resnet_shortcuts.analysis").joinpath("published.json").read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
+    return json.loads(resources.files("resnet_shortcuts.analysis").joinpath("published.json").read_bytes())
 
 
 def published(record: ExperimentRecord) -> list[Published]:
     """Every published figure whose network and strategy are among the runs, in the order of the data file."""
-    ours = set(in_order(f"{run.network}\t{run.shortcut}" for run in record.runs))
+    cells = {cell: runs for cell, runs in cells_of(record).items() if runs}
     vouched = all(run.data_vouched for run in record.runs if run.finished)
-    found = []
+    rows = []
     for entry in data()["sets"]:
-        reason = unlike(entry, record.regime, vouched)
+        reason = mismatch(entry, record.regime, vouched)
         for row in entry["rows"]:
-            network, shortcut = row["network"], row["shortcut"]
-            if f"{network}\t{shortcut}" in ours:
-                figure = "" if reason else _figure(row, entry["statistic"])
-                one = Published(network, shortcut, figure, entry["protocol"], entry["source"], reason)
-                found.append(_beside(one, record) if figure else one)
-    return found
+            cell = row["network"], row["shortcut"]
+            if cell not in cells:
+                continue
+            fields = entry["protocol"], entry["source"], reason
+            if reason:
+                rows.append(Published(*cell, "", *fields))
+                continue
+            ours = accuracies(cells[cell])
+            mean, _ = mean_and_sd(ours)
+            error = None if mean is None else 100 - mean
+            rows.append(Published(*cell, _figure(row, entry["statistic"]), *fields, error, len(ours), len(cells[cell])))
+    return rows
 
 
-def _beside(one: Published, record: ExperimentRecord) -> Published:
-    runs = [run for run in record.runs if (run.network, run.shortcut) == (one.network, one.shortcut)]
-    ours = accuracies(runs)
-    mean, _ = mean_and_sd(ours)
-    error = None if mean is None else 100 - mean
-    return dataclasses.replace(one, our_error=error, our_seeds=len(ours), our_runs=len(runs))
-
-
-def unlike(entry: Mapping[str, Any], regime: Regime, vouched: bool) -> str:
+def mismatch(entry: Mapping[str, Any], regime: Regime, vouched: bool) -> str:
     """Why this set of figures cannot stand beside ours; empty where it can.
 
     ``vouched``: whether the files that our runs read had to bear the hashes that their source publishes.
@@ -99,7 +95,18 @@ def unlike(entry: Mapping[str, Any], regime: Regime, vouched: bool) -> str:
 
 
 def _recipe(entry: Mapping[str, Any], regime: Regime) -> list[str]:
-    reasons = _differences(entry["recipe"], regime.recipe, regime.iterations)
+    recipe = dict(regime.recipe)
+    schedule = recipe.get("schedule")
+    if isinstance(schedule, Mapping):
+        recipe["schedule"] = {
+            **schedule,
+            "milestones": _iterations(schedule.get("milestones") or [], regime.iterations),
+        }
+    reasons = [
+        f"{key}: {'none' if theirs is None else theirs} there, {'none' if ours is None else ours} here"
+        for key, theirs, ours in differences(entry["recipe"], recipe)
+        if theirs is not None or ours
+    ]
     if sorted(regime.augment) != sorted(entry["augment"]):
         reasons.append(f"augmentation: {'+'.join(entry['augment'])} there, {'+'.join(regime.augment) or 'none'} here")
     if regime.normalize != entry["normalize"]:
@@ -107,23 +114,8 @@ def _recipe(entry: Mapping[str, Any], regime: Regime) -> list[str]:
     return reasons
 
 
-def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], total: int | None, path: str = "") -> list[str]:
-    """Keys of their recipe that ours does not share, and keys of ours that theirs has not; fractions as iterations."""
-    found = []
-    for key in in_order([*theirs, *ours]):
-        a, b = theirs.get(key), ours.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += _differences(a, b, total, f"{path}{key}.")
-        elif key == "milestones":
-            b = _iterations(b or [], total)
-            if a != b:
-                found.append(f"{path}{key}: {a} there, {b} here")
-        elif a != b and not (a is None and not b):
-            found.append(f"{path}{key}: {'none' if a is None else a} there, {'none' if b is None else b} here")
-    return found
-
-
 def _iterations(milestones: Sequence[float], total: int | None) -> list[float]:
+    """Milestones as iterations: fractions are of ``total``."""
     return [round(m * total) if total and isinstance(m, float) and m <= 1 else m for m in milestones]
 
 

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from resnet_shortcuts import garbage_collector
-from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord, same_machine
-from resnet_shortcuts.data.data_config import steps_per_epoch
+from resnet_shortcuts.analysis.experiment_records import (
+    CostRecord,
+    ExperimentRecord,
+    Regime,
+    RunRecord,
+    in_order,
+    same_machine,
+)
+from resnet_shortcuts.cost.cost_sentences import sentences
+from resnet_shortcuts.data.data_config import FOLDER_SOURCES, NAMES
 from resnet_shortcuts.errors import IntegrityError, RscError
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError, shaped
 from resnet_shortcuts.experiments.store import CONFIG, HISTORY, PREDICTIONS, read_costs, train_command
@@ -19,7 +27,7 @@ from resnet_shortcuts.training.recipe import evaluated_images
 from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
-    from resnet_shortcuts.cost.cost_request import CostReport
+    from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow
     from resnet_shortcuts.experiments.plan import Plan, PlannedRun
     from resnet_shortcuts.experiments.store import Experiment, StoredRun
 
@@ -36,7 +44,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
     runs: list[RunRecord] = []
     missing: list[tuple[str, str, int]] = []
     damaged: list[str] = []
-    config, document, text = _config(experiment, plan, damaged)
+    config, text = _config(experiment, plan, damaged)
     for planned in plan.runs:
         try:
             run = _ended(experiment, planned, images, history)
@@ -48,12 +56,11 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
         else:
             runs.append(run)
     regime = _regime(plan.runs[0].science if plan.runs else {}, config)
-    reports, bad = _reports(experiment.cost_files())
+    reports, bad = _reports(experiment.cost_files(), regime.batch_size)
     return ExperimentRecord(
         name=experiment.name,
         regime=regime,
         runs=_by_plan(runs, plan.runs),
-        config=document,
         missing=missing,
         left_over=experiment.left_over(plan),
         damaged=[*damaged, *bad],
@@ -63,7 +70,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
         fail_above=config.compare.fail_above,
         command=train_command(experiment.folder / CONFIG, experiment.results),
         config_text=text,
-        cost_sentences=_sentences(reports, regime),
+        cost_sentences=[*sentences(reports[0]), *reports[0].warnings] if reports else [],
         seals=plan.verdicts.families if plan.verdicts else (),
     )
 
@@ -93,18 +100,17 @@ def _record(run: StoredRun, planned: PlannedRun, images: bool, history: bool) ->
         history=run.history() if history else (),
         reason=run.reason,
         run_id=run.run_id,
-        elapsed_seconds=run.elapsed_seconds,
         environment=run.environment,
         data_vouched=run.data_vouched,
         predictions=run.files[PREDICTIONS].sha256 if PREDICTIONS in run.files else None,
         built_of=(planned.science["network"], planned.science["shortcut"]),
+        data_warnings=run.data_warnings,
     )
 
 
 def _by_plan(runs: Sequence[RunRecord], planned: Sequence[PlannedRun]) -> list[RunRecord]:
     """The runs grouped as tables show them: by network, then strategy, each in the plan's order."""
-    networks = list(dict.fromkeys(run.network for run in planned))
-    shortcuts = list(dict.fromkeys(run.shortcut for run in planned))
+    networks, shortcuts = in_order(run.network for run in planned), in_order(run.shortcut for run in planned)
     return sorted(runs, key=lambda run: (networks.index(run.network), shortcuts.index(run.shortcut)))
 
 
@@ -114,6 +120,13 @@ class _Section(BaseModel):
 
 class _Data(_Section):
     source: str = ""
+    root: str | None = None
+    name: str | None = None
+
+    def title(self) -> str:
+        """What titles call the data set: the config's name for it, else the source's own, else the folder's."""
+        folder = Path(self.root).name if self.root and self.source in FOLDER_SOURCES else ""
+        return self.name or NAMES.get(self.source) or folder
 
 
 class _Run(_Section):
@@ -134,28 +147,28 @@ class _Config(_Section):
     compare: _Compare = _Compare()
 
 
-def _config(experiment: Experiment, plan: Plan, damaged: list[str]) -> tuple[_Config, dict[str, Any], str]:
-    """The stored config, as plain data and as text. Its strategies are not looked up: a custom one may be gone by now.
+def _config(experiment: Experiment, plan: Plan, damaged: list[str]) -> tuple[_Config, str]:
+    """The stored config, as far as it is asked for, and its text.
 
-    One that cannot be read, or is not the plan's, is named in ``damaged``; the runs are shown all the same, with the
-    default margin.
+    Its strategies are not looked up: a custom one may be gone by now. A config that cannot be read, or is not the
+    plan's, is named in ``damaged``; the runs are shown all the same, with the default margin.
     """
     from resnet_shortcuts.config import yaml_lines
 
     path = experiment.folder / CONFIG
     try:
         text = experiment.config_text(plan)
-        document = yaml_lines.parse(text, lambda line, column: f"{path}:{line}").data
-        return shaped(document, _Config, path), document, text
+        return shaped(yaml_lines.parse(text, lambda line, column: f"{path}:{line}").data, _Config, path), text
     except RscError as error:
         damaged.append(str(error))
-        return _Config(), {}, ""
+        return _Config(), ""
 
 
 def _regime(science: Mapping[str, Any], config: _Config) -> Regime:
     data, recipe = dict(science.get("data") or {}), dict(science.get("recipe") or {})
     return Regime(
         source=config.data.source,
+        name=config.data.title(),
         train_images=data.get("train_size"),
         test_images=data.get("test_size"),
         epochs=recipe.get("epochs"),
@@ -171,8 +184,8 @@ def _regime(science: Mapping[str, Any], config: _Config) -> Regime:
     )
 
 
-def _reports(paths: Sequence[Path]) -> tuple[list[CostReport], list[str]]:
-    """The stored cost reports, newest first, and what is wrong with those that cannot be read."""
+def _reports(paths: Sequence[Path], batch_size: int | None) -> tuple[list[CostReport], list[str]]:
+    """The stored cost reports at this batch size, newest first, and what is wrong with those that cannot be read."""
     reports, damaged = [], []
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
@@ -181,16 +194,16 @@ def _reports(paths: Sequence[Path]) -> tuple[list[CostReport], list[str]]:
             damaged.append(str(error))
         except IntegrityError:
             damaged.append(f"cost report {path.name}")
-    return reports, damaged
+    return [report for report in reports if batch_size in (None, report.request.batch_size)], damaged
 
 
 def _costs(reports: Sequence[CostReport], regime: Regime, config: _Config) -> list[CostRecord]:
-    """One record a network and strategy, from the reports at the config's batch size; the newest report goes first.
+    """One record a network and strategy; the newest report goes first.
 
     Reports from other machines than the newest one's are not mixed in.
     """
     costs: dict[tuple[str, str], CostRecord] = {}
-    for report in _fitting(reports, regime):
+    for report in reports:
         for record in _of_report(report, regime, config):
             first = next(iter(costs.values()), record)
             if same_machine(first, record):
@@ -198,45 +211,20 @@ def _costs(reports: Sequence[CostReport], regime: Regime, config: _Config) -> li
     return list(costs.values())
 
 
-def _fitting(reports: Sequence[CostReport], regime: Regime) -> list[CostReport]:
-    """The reports at the config's batch size."""
-    return [report for report in reports if regime.batch_size in (None, report.request.batch_size)]
-
-
-def _sentences(reports: Sequence[CostReport], regime: Regime) -> list[str]:
-    """What the newest report at the config's batch size says in words."""
-    from resnet_shortcuts.cost.cost_sentences import sentences
-
-    fitting = _fitting(reports, regime)
-    return [*sentences(fitting[0]), *fitting[0].warnings] if fitting else []
-
-
-def _machine_name(report: CostReport) -> str:
-    facts = report.environment
-    parts = [facts.device, counted(facts.threads, "thread") if facts.threads else None]
-    parts += [f"torch {facts.torch}" if facts.torch else None]
-    return ", ".join(str(part) for part in parts if part)
-
-
 def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[CostRecord]:
-    from resnet_shortcuts.cost.cost_request import train_seconds
-
-    request, name, machine = report.request, _machine_name(report), Hardware.recorded(report.environment.model_dump())
+    request, facts = report.request, report.environment
+    threads = counted(facts.threads, "thread") if facts.threads else None
+    machine = (facts.device, threads, f"torch {facts.torch}" if facts.torch else None)
     races = {race.network: race for race in report.races}
-    steps, evaluated = _work(regime, config)
     records = []
     for row in report.rows:
         race = races.get(row.network)
-        seconds = None
-        if steps is not None:
-            batch = request.evaluation_batch_size or request.batch_size
-            seconds = train_seconds(row, steps=steps, evaluation_images=evaluated, evaluation_batch_size=batch)
         records.append(
             CostRecord(
                 network=row.network,
                 shortcut=row.shortcut,
-                hardware=name,
-                machine=machine,
+                hardware=", ".join(filter(None, machine)),
+                machine=Hardware.recorded(facts.model_dump()),
                 precision=request.precision,
                 batch_size=request.batch_size,
                 parameters=row.parameters,
@@ -249,23 +237,23 @@ def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[Cost
                 step_ratio_interval=row.ratio_interval,
                 ratio_baseline=race.baseline if race else "",
                 noise=race.noise if race else None,
-                train_seconds=seconds,
+                train_seconds=_train_seconds(row, request, regime, config.run.evaluate_every),
             )
         )
     return records
 
 
-def _work(regime: Regime, config: _Config) -> tuple[int | None, int]:
-    """Optimizer steps of one run, and images of all its evaluations; None where the regime does not say."""
-    if not regime.train_images or not regime.batch_size:
-        return None, 0
-    an_epoch = steps_per_epoch(regime.train_images, regime.batch_size)
+def _train_seconds(row: CostRow, request: CostRequest, regime: Regime, evaluate_every: int) -> float | None:
+    """Time of one run with nothing else on the machine, from these costs; None where the regime does not say enough."""
+    from resnet_shortcuts.cost.cost_request import train_seconds
+
+    an_epoch = regime.steps_per_epoch
+    if an_epoch is None:
+        return None
     steps = regime.iterations if regime.iterations is not None else round((regime.epochs or 0) * an_epoch)
-    evaluated = evaluated_images(
-        steps,
-        max(1, an_epoch),
-        config.run.evaluate_every,
-        test_images=regime.test_images or 0,
-        validation_images=int(regime.data.get("validation") or 0),
+    validation = int(regime.data.get("validation") or 0)
+    images = evaluated_images(
+        steps, an_epoch, evaluate_every, test_images=regime.test_images or 0, validation_images=validation
     )
-    return steps, evaluated
+    batch = request.evaluation_batch_size or request.batch_size
+    return train_seconds(row, steps=steps, evaluation_images=images, evaluation_batch_size=batch)

@@ -60,12 +60,10 @@ DETAIL = (
     "shortcut", "p_equal_holm", "interval_90", "sign_flip", "correlation", "images_interval", "detectable",
     "detectable_range", "seeds_for_0_1", "seeds_for_0_2", "seeds_for_0_5", "fisher_p_holm",
 )  # fmt: skip
-DATA = tuple(column.key for column in (*VERDICT_COLUMNS, *LOOK_COLUMNS) if column.key != "sign_flip")
-"""Those of a look are there only where verdicts were sealed."""
 
 
 def verdict_rows(verdicts: Verdicts, network: str | None = None) -> list[dict[str, Any]]:
-    """A row a network and strategy, the baseline's with its accuracy and letters alone; None for what is not known."""
+    """A row a network and strategy, the baseline's with only its accuracy and letters; None for what is not known."""
     keys = [key for key in verdicts.failures if network in (None, key[0])]
     networks = in_order(key[0] for key in keys)
     rows = []
@@ -146,8 +144,8 @@ def _flip_words(comparison: Comparison) -> str:
 
 def verdict_table(verdicts: Verdicts) -> Table:
     """Every field of every verdict, for CSV and JSON (kind 'verdicts')."""
-    table = Table("verdicts", _columns(verdicts), verdict_rows(verdicts), _title(verdicts, None), [_rule(verdicts)])
-    return table.only([key for key in DATA if verdicts.sealed or key not in {column.key for column in LOOK_COLUMNS}])
+    columns = [column for column in _columns(verdicts) if column.key != "sign_flip"]
+    return Table("verdicts", columns, verdict_rows(verdicts), _title(verdicts), [_rule(verdicts)])
 
 
 def _columns(verdicts: Verdicts) -> tuple[Column, ...]:
@@ -167,8 +165,7 @@ def joined_table(verdicts: Verdicts, compared: Table) -> Table:
     rows = []
     for row in compared.rows:
         verdict = by_key[row["network"], row["shortcut"]]
-        fields = {column.key: verdict.get(column.key) for column in added}
-        rows.append({**row, **fields, "footnotes": "; ".join(verdict["footnotes"]) or None, **constants})
+        rows.append({**verdict, **row, "footnotes": "; ".join(verdict["footnotes"]) or None, **constants})
     columns = [*compared.columns, *added, Column("baseline", "baseline"), Column("margin", "margin, points", "percent")]
     return replace(compared, columns=columns, rows=rows)
 
@@ -273,32 +270,23 @@ def published_table(publications: Sequence[Published]) -> Table:
         Column("source", "source"),
         Column("reason", "why it is not shown"),
     ]
-    fitting = [
+    rows = [
         {**vars(each), "network": pretty_network(each.network), "ours": each.ours, "reason": None}
         for each in publications
         if each.figure
     ]
-    rows = fitting + [_refused(group) for group in _unfit(publications)]
+    unfit: dict[tuple[str, str, str], list[Published]] = {}  # of one source and protocol, for one reason: one row
+    for each in publications:
+        if not each.figure:
+            unfit.setdefault((each.source, each.protocol, each.reason), []).append(each)
+    for group in unfit.values():
+        networks = ", ".join(in_order(pretty_network(each.network) for each in group))
+        shortcuts = ", ".join(in_order(each.shortcut for each in group))
+        rows.append({**vars(group[0]), "network": networks, "shortcut": shortcuts, "figure": None})
     return Table("published", columns, rows, "Published figures", [], prose=True)
 
 
-def _unfit(publications: Sequence[Published]) -> list[list[Published]]:
-    """Figures that do not fit, those of one source and protocol with one reason together."""
-    groups: dict[tuple[str, str, str], list[Published]] = {}
-    for each in publications:
-        if not each.figure:
-            groups.setdefault((each.source, each.protocol, each.reason), []).append(each)
-    return list(groups.values())
-
-
-def _refused(group: Sequence[Published]) -> dict[str, Any]:
-    """One row for figures of one source that do not fit for one reason."""
-    networks = ", ".join(in_order(pretty_network(each.network) for each in group))
-    return {**vars(group[0]), "network": networks, "shortcut": ", ".join(in_order(each.shortcut for each in group)),
-            "figure": None}  # fmt: skip
-
-
-def _title(verdicts: Verdicts, network: str | None) -> str:
+def _title(verdicts: Verdicts, network: str | None = None) -> str:
     names = [network] if network else in_order(key[0] for key in verdicts.failures)
     return verdicts.record.regime.sentence(", ".join(pretty_network(name) for name in names))
 

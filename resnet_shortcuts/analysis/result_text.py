@@ -44,8 +44,8 @@ def _sentence(verdicts: Verdicts, network: str) -> str:
     failures = verdicts.failures.get((network, baseline))
     baseline_fails = failures.words() if failures else ""
     if not comparisons:
-        alone = f"{baseline}, which {baseline_fails}," if baseline_fails else baseline
-        return f"{regime}: only {alone} is there, so there is nothing to compare it with."
+        only = f"{baseline}, which {baseline_fails}," if baseline_fails else baseline
+        return f"{regime}: only {only} is there, so there is nothing to compare it with."
     parts = [f"{baseline}, the baseline, {baseline_fails}"] if baseline_fails else []
     failing = [f"{each.shortcut} {each.failures.words()}" for each in comparisons if each.failures.count]
     parts += [", ".join(failing)] if failing else []

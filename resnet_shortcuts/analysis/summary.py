@@ -13,8 +13,8 @@ from resnet_shortcuts.analysis.experiment_records import (
     in_order,
     pretty_network,
 )
-from resnet_shortcuts.analysis.merge import merge
 from resnet_shortcuts.analysis.statistics import mean_and_sd
+from resnet_shortcuts.shortcuts.catalogue import strategies
 from resnet_shortcuts.tables import Column, Table
 
 COLUMNS = (
@@ -67,17 +67,12 @@ def accuracies(runs: Sequence[RunRecord]) -> list[float]:
     return [run.test_accuracy for run in runs if run.finished and run.test_accuracy is not None]
 
 
-def rows(experiments: Sequence[ExperimentRecord]) -> list[Row]:
-    """One row a network and strategy, in the order of the plan.
+def rows_of(record: ExperimentRecord) -> list[Row]:
+    """One row a network and strategy of one (merged) experiment, in the order of the plan.
 
     ``runs`` counts the runs that are stored, ``failed`` those of them that crashed or diverged; mean and sd are over
-    the finished ones. Raises UsageError where the experiments must not be mixed.
+    the finished ones.
     """
-    return rows_of(merge(experiments)[0])
-
-
-def rows_of(record: ExperimentRecord) -> list[Row]:
-    """The rows of one (merged) experiment."""
     costs = {(cost.network, cost.shortcut): cost for cost in record.costs}
     cells = cells_of(record)
     networks = in_order(network for network, _ in cells)
@@ -125,14 +120,13 @@ def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
         notes.append(f"Left over, not in the plan and not counted: {', '.join(record.left_over)}.")
     if record.damaged:
         notes.append(f"Damaged and left out: {', '.join(record.damaged)}.")
+    notes += [f"Data: {warning}." for warning in record.data_warnings]
     return [*notes, *_cost_notes(record.costs), *record.cost_sentences]
 
 
 def _twins(names: Sequence[str]) -> list[str]:
     """How to read a difference between two names of one network, for each such pair."""
-    from resnet_shortcuts.shortcuts.catalogue import CATALOGUE
-
-    pairs = {frozenset((strategy.name, strategy.same_as)) for strategy in CATALOGUE if strategy.same_as}
+    pairs = {frozenset((strategy.name, strategy.same_as)) for strategy in strategies() if strategy.same_as}
     return [
         f"{first} and {second} are one network under two names: a difference between them is noise."
         for place, first in enumerate(names)

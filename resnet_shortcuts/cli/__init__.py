@@ -8,11 +8,11 @@ import threading
 import traceback
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.models import CommandInfo
 
+from resnet_shortcuts import __version__
 from resnet_shortcuts.cli import (
     compare_command,
     cost_command,
@@ -23,29 +23,50 @@ from resnet_shortcuts.cli import (
     train_command,
     verify_command,
 )
-from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.output import say
 from resnet_shortcuts.cli.streams import make_unbreakable
 from resnet_shortcuts.errors import Exit, RscError
 from resnet_shortcuts.suggestions import did_you_mean
 
-
-def _module_of(command: CommandInfo) -> str:
-    return command.callback.__module__ if command.callback else ""
-
-
-# Importing a command's module registers it; help lists them in this order.
-_MODULES = (
-    train_command,
-    compare_command,
-    plan_command,
-    runs_command,
-    shortcuts_command,
-    verify_command,
-    cost_command,
-    doctor_command,
+_COMMANDS = (
+    train_command.train,
+    compare_command.compare,
+    compare_command.report,
+    plan_command.plan,
+    runs_command.runs,
+    shortcuts_command.shortcuts,
+    verify_command.verify,
+    cost_command.cost,
+    doctor_command.doctor,
 )
-app.registered_commands.sort(key=lambda command: [module.__name__ for module in _MODULES].index(_module_of(command)))
+"""In the order of ``rsc --help``."""
+
+app = typer.Typer(
+    name="rsc",
+    help="Which shortcut should a residual network use where the dimensions change? Train and compare them all.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in _COMMANDS:
+    app.command()(_command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"rsc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of ``rsc`` itself, before any command."""
+
 
 # The base of every error of Typer's command-line parser, under whatever Click this Typer brings.
 _ParserError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -76,9 +97,8 @@ def _terminable() -> Iterator[None]:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of ``rsc``: runs a command, prints errors as one line each, exits with the right code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     make_unbreakable()
-    sys.exit(_run(arguments))
+    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(arguments: list[str]) -> int:
@@ -116,24 +136,22 @@ def _run(arguments: list[str]) -> int:
 
 def _parser_error(command: object, error: Exception) -> int:
     """Typer's parser errors in the house's one-line form, with the nearest valid command or option."""
-    context = getattr(error, "ctx", None)
-    where = context.command_path if context else "rsc"
-    message = " ".join(str(getattr(error, "format_message", lambda: str(error))()).split())
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(getattr(error, "message", str(error)), err=True)
         return Exit.USAGE
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "rsc"
     todo = f"see '{where} --help'"
+    message = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
     if message.startswith("No such command"):
         name = message.split("'")[1] if "'" in message else message
         todo = did_you_mean(name, sorted(getattr(command, "commands", {})))
         message = f"no such command '{name}'"
     elif message.startswith("No such option") and context:
-        options = [option for parameter in context.command.params for option in parameter.opts]
         name = getattr(error, "option_name", "")
-        todo = did_you_mean(name, options) or todo
+        todo = did_you_mean(name, [option for known in context.command.params for option in known.opts]) or todo
         message = f"no such option '{name}'"
-    message = message[:1].lower() + message[1:].rstrip(".")
-    _complain(f"{message}: {where}: {todo}")
+    _complain(f"{message[:1].lower()}{message[1:].rstrip('.')}: {where}: {todo}")
     return Exit.USAGE
 
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_shortcuts import garbage_collector, tables
-from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Format, Output, Results
-from resnet_shortcuts.cli.output import chosen_format, deliver, say
+from resnet_shortcuts.cli.output import chosen_format, deliver, say, screen
 from resnet_shortcuts.errors import Exit, UsageError
 from resnet_shortcuts.words import counted
 
@@ -26,7 +25,6 @@ Margin = Annotated[
 ]
 
 
-@app.command()
 @garbage_collector.at_rest()
 def compare(
     experiments: Experiments = None,
@@ -39,7 +37,8 @@ def compare(
     debug: Debug = False,
 ) -> int:
     """Compare strategies: accuracy over seeds, which differences are real, and what each strategy costs."""
-    from resnet_shortcuts.cli.comparison_output import comparison_as
+    from resnet_shortcuts.analysis.published import published
+    from resnet_shortcuts.analysis.result_text import comparison_text
 
     chosen = chosen_format(format_, output)
     if claims and chosen == "csv":
@@ -47,11 +46,14 @@ def compare(
         raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
     verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
     judgements = judge_claims_of(verdicts) if claims else []
-    deliver(comparison_as(verdicts, chosen, to_screen=output is None, notes=notes, claims=judgements), output)
-    return _damage(verdicts)
+    publications = published(verdicts.record)
+    text = comparison_text(
+        verdicts, chosen, notes=notes, claims=judgements, publications=publications, **screen(output is None)
+    )
+    deliver(text, output)
+    return _exit_code(verdicts)
 
 
-@app.command()
 def report(
     experiments: Experiments = None,
     baseline: Baseline = None,
@@ -90,7 +92,7 @@ def report(
 
         if not webbrowser.open(target.absolute().as_uri()):
             say(f"no browser could be opened: open {target} yourself")
-    return _damage(verdicts)
+    return _exit_code(verdicts)
 
 
 def judged(
@@ -136,7 +138,10 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     return experiments
 
 
-def _damage(verdicts: "Verdicts") -> int:
+def _exit_code(verdicts: "Verdicts") -> int:
+    """Says what is wrong with the data and with stored files on standard error; files decide the exit code."""
+    for warning in verdicts.record.data_warnings:
+        say(f"warning: {warning}")
     for problem in verdicts.record.damaged:
         say(f"error: {problem}")
     return Exit.INTEGRITY if verdicts.record.damaged else Exit.OK

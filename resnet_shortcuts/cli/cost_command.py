@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import (
     DEFAULT_RESULTS,
     ConfigFile,
@@ -33,7 +32,6 @@ PRECISE, USUAL = 0.01, 0.02
 SECONDS = 120.0
 
 
-@app.command()
 def cost(
     context: typer.Context,
     file: ConfigFile = None,
@@ -156,7 +154,7 @@ def _request(
     resolved = machine.resolve_device(device or "auto")
     if precision not in {None, "auto", "fp32", "bf16"}:
         raise UsageError(f"'{precision}' is not a valid precision", "--precision", "use auto, fp32 or bf16")
-    request = CostRequest(
+    return CostRequest(
         networks={spec.label: spec.model_dump(mode="json", exclude_none=True) for spec in specs},
         shortcuts={strategy.name: strategy.reference() for strategy in chosen},
         identities={strategy.name: strategy.identity() for strategy in chosen},
@@ -167,8 +165,8 @@ def _request(
         precision=machine.resolve_precision(precision or "auto", resolved),
         device=resolved,
         engine=engine_for(resolved, compile=False),
+        **changes,
     )
-    return CostRequest.model_validate({**request.model_dump(), **changes})
 
 
 def _usual_data(specs: "Sequence[NetworkSpec]", unless: bool) -> tuple[tuple[int, int, int], int]:

@@ -1,6 +1,5 @@
 """``rsc doctor``: what this machine and installation can do, what is wrong, and what to do about it."""
 
-from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, DataRoot, Debug, Format, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, show
 from resnet_shortcuts.errors import Exit
@@ -14,7 +13,6 @@ COLUMNS = (
 )
 
 
-@app.command()
 def doctor(
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,

@@ -6,14 +6,12 @@ from resnet_shortcuts.tables import Column, Table
 
 if TYPE_CHECKING:
     from resnet_shortcuts.experiments.study import Study
-    from resnet_shortcuts.training.recipe import RatePoint
 
 COLUMNS = (
     Column("from_epoch", "from epoch", "number", formatter=lambda epoch: f"{epoch:.4g}"),
     Column("from_iteration", "from iteration", "count"),
     Column("rate", "learning rate", "number", formatter=lambda rate: f"{rate:.4g}"),
 )
-_SMOOTH = {"cosine": "cosine: it changes at every step", "one-cycle": "one-cycle: it changes at every step"}
 
 
 def milestones_line(study: "Study") -> str:
@@ -31,18 +29,12 @@ def milestones_line(study: "Study") -> str:
     return f"milestones {list(milestones)}: {after} of {study.steps:,}"
 
 
-def course_rows(study: "Study") -> list[dict[str, float]]:
-    """The course of the learning rate as plain rows: epochs and iterations trained before, and the rate."""
-    return [{"from_epoch": point.epoch, "from_iteration": point.step, "rate": point.rate} for point in _course(study)]
-
-
 def course_table(study: "Study") -> Table:
-    """The course of the learning rate as a small table."""
-    note = _SMOOTH.get(study.config.train.schedule.kind)
-    return Table("learning rate", COLUMNS, course_rows(study), notes=[note] if note else [])
-
-
-def _course(study: "Study") -> "list[RatePoint]":
+    """The course of the learning rate: epochs and iterations trained before each change, and the rate from there."""
     from resnet_shortcuts.training.recipe import learning_rate_course
 
-    return learning_rate_course(study.config.train, study.steps, study.steps_per_epoch)
+    train = study.config.train
+    course = learning_rate_course(train, study.steps, study.steps_per_epoch)
+    rows = [{"from_epoch": point.epoch, "from_iteration": point.step, "rate": point.rate} for point in course]
+    smooth = train.schedule.kind in ("cosine", "one-cycle")
+    return Table("learning rate", COLUMNS, rows, notes=[f"{train.schedule.kind}: it changes at every step"] * smooth)

@@ -4,8 +4,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from resnet_shortcuts.cli.app import app
-from resnet_shortcuts.cli.learning_rate import course_rows, course_table, milestones_line
+from resnet_shortcuts.cli.learning_rate import course_table, milestones_line
 from resnet_shortcuts.cli.options import (
     DEFAULT_RESULTS,
     Config,
@@ -37,7 +36,6 @@ COLUMNS = (
 )
 
 
-@app.command()
 def plan(
     file: ConfigFile = None,
     config: Config = None,
@@ -58,11 +56,10 @@ def plan(
     loaded, document = read_config(chosen_config(file, config, "rsc plan"), overrides or [])
     with document.locating_errors():
         study = open_study(loaded, data_root, lambda *_: None)
-    if study.warning:
-        say(f"warning: {study.warning}")
-    experiment = Experiment(results, study.config.name)
-    with document.locating_errors():
+        if study.warning:
+            say(f"warning: {study.warning}")
         rows = network_counts(study)
+    experiment, course = Experiment(results, study.config.name), course_table(study)
     for row in rows:
         runs = [run for run in study.plan.runs if (run.network, run.shortcut) == (row["network"], row["shortcut"])]
         done = sum(experiment.intact(run.run_id) for run in runs)
@@ -80,7 +77,7 @@ def plan(
         "jobs": estimates.jobs,
         "estimated_seconds": total,
         "estimated_from": estimates.source,
-        "learning_rate": course_rows(study),
+        "learning_rate": course.rows,
         "verdicts": expected,
     }
     table = Table("plan", COLUMNS, rows, facts=facts)
@@ -91,10 +88,9 @@ def plan(
         f"{study.config.name}: {study.train_images:,} training and {study.test_images:,} test images, "
         f"{counted(study.steps, 'step')} a run, {study.precision} on {study.device}, {side_by_side(estimates.jobs)}"
     )
-    reading = milestones_line(study)
-    if reading:
+    if reading := milestones_line(study):
         say(reading)
-    show([table, course_table(study)], chosen, output)
+    show([table, course], chosen, output)
     to_do = sum(row["runs_to_do"] for row in rows)
     left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
     say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from resnet_shortcuts.cli.output import say
+from resnet_shortcuts.tables.escaping import escape_terminal
 from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 20.0
 """Off a terminal a line at most this often, so that logs are not flooded; failures and warnings are always shown."""
+_ENDED = {"done", "diverged", "failed"}
 
 
 class SweepProgress:
@@ -20,8 +22,7 @@ class SweepProgress:
 
     def __init__(self, steps: int, jobs: int) -> None:
         self.steps, self.jobs = steps, jobs
-        self.began = time.monotonic()
-        self.shown = self.began
+        self.began = self.shown = time.monotonic()
         self.running: dict[str, tuple[str, int]] = {}
         self.trained = self.finished = self.total = 0
         self._display: Any = None
@@ -31,6 +32,7 @@ class SweepProgress:
             from rich.console import Console
             from rich.live import Live
 
+            # While it is shown, what `say` prints appears above it.
             self._display = Live(console=Console(stderr=True), refresh_per_second=4, transient=True)
             self._display.start()
         return self
@@ -48,25 +50,19 @@ class SweepProgress:
             label = f"{event.run.network} {event.run.shortcut} seed {event.run.seed}"
             if event.kind in {"started", "progress"}:
                 self.running[event.run.run_id] = (label, event.step)
-            elif event.kind in {"done", "diverged", "failed", "elsewhere", "waiting"}:
+            elif event.kind in {*_ENDED, "elsewhere", "waiting"}:
                 self.running.pop(event.run.run_id, None)
-            self.trained += event.kind in {"done", "diverged", "failed"}
+            self.trained += event.kind in _ENDED
             if event.kind in {"warning", "failed", "diverged"}:
-                self._print(f"{'warning' if event.kind == 'warning' else event.kind}: {label}: {event.text}")
+                say(f"{event.kind}: {label}: {event.text}")
         self._show()
-
-    def _print(self, line: str) -> None:
-        if self._display is not None:
-            self._display.console.print(line, markup=False, highlight=False)
-        else:
-            say(line)
 
     def _show(self) -> None:
         now = time.monotonic()
         if self._display is not None:
             from rich.text import Text
 
-            self._display.update(Text(self._text()))
+            self._display.update(Text(escape_terminal(self._text())))
         elif self.running and now - self.shown >= LINE_SECONDS:
             self.shown = now
             say(self._text().splitlines()[0])
@@ -100,26 +96,22 @@ class StageProgress:
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.shown = 0.0
-        self._drawn = False
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` is reached."""
         now = time.monotonic()
-        terminal = sys.stderr.isatty()
-        if now - self.shown < (0.1 if terminal else LINE_SECONDS) and done < total:
+        on_terminal = sys.stderr.isatty()
+        if now - self.shown < (0.1 if on_terminal else LINE_SECONDS) and done < total:
             return
-        if not terminal and now - self.began < LINE_SECONDS:
+        line = f"{what}: {done:,} of {total:,}"
+        if on_terminal:
+            end = "\n" if done >= total else ""
+            print(f"\r\x1b[2K{escape_terminal(line)}", end=end, file=sys.stderr, flush=True)
+        elif now - self.began >= LINE_SECONDS:
+            say(line)
+        else:
             return
         self.shown = now
-        if terminal:
-            print(
-                f"\r\x1b[2K{what}: {done:,} of {total:,}",
-                end="\n" if done >= total else "",
-                file=sys.stderr,
-                flush=True,
-            )
-        else:
-            say(f"{what}: {done:,} of {total:,}")
 
 
 def say_waiting() -> None:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from resnet_shortcuts import garbage_collector
-from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.compare_command import find_experiments
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Debug, Format, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, say, show
@@ -26,7 +25,6 @@ COLUMNS = (
 )
 
 
-@app.command()
 @garbage_collector.at_rest()
 def runs(
     experiment: Annotated[str | None, typer.Argument(metavar="[NAME|DIR]", help="Without it, the newest.")] = None,

@@ -1,19 +1,36 @@
 """``rsc shortcuts``: the strategies, and the operations they are composed of. Answers without importing torch."""
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import Debug, Format, Output
 from resnet_shortcuts.cli.output import chosen_format, show
 from resnet_shortcuts.tables import Column, Table
 
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
+
+
+COLUMNS = (
+    Column("name", "name", label=True),
+    Column("aliases", "aliases", wrap=True, formatter=_text),
+    Column("summary", "what it does", wrap=True),
+    Column("source", "source", wrap=True),
+)
+OPERATION_COLUMNS = (
+    Column("key", "key of a composition"),
+    Column("name", "value", label=True),
+    Column("summary", "what it does", wrap=True),
+)
+FACT_COLUMNS = (Column("fact", "fact", label=True), Column("value", "value", wrap=True))
+LIST_KEYS = ("name", "aliases", "summary", "source")
 _FACTS = ("name", "aliases", "summary", "formula", "source", "note", "refuses")
 
 
-@app.command()
 def shortcuts(
     name: Annotated[str | None, typer.Argument(help="One strategy, by name or alias; without it, all.")] = None,
     format_: Format = None,
@@ -26,17 +43,12 @@ def shortcuts(
 
     chosen = chosen_format(format_, output)
     if name is None:
+        rows = [{key: getattr(strategy, key) for key in LIST_KEYS} for strategy in strategies()]
         operations = _operations()
-        listed = _list([_row(strategy) for strategy in strategies()], operations.rows)
-        show([listed, operations], chosen, output)
+        show([Table("shortcuts", COLUMNS, rows, facts={"operations": operations.rows}), operations], chosen, output)
         return
     strategy = describe(find(name))
     show([_details(strategy)], chosen, output, Table("shortcuts", (), [strategy]) if chosen == "json" else None)
-
-
-def _row(strategy: Any) -> dict[str, Any]:
-    row = {key: getattr(strategy, key) for key in ("name", "aliases", "summary", "source")}
-    return {**row, "aliases": list(strategy.aliases)}
 
 
 def _operations() -> Table:
@@ -47,22 +59,7 @@ def _operations() -> Table:
         for kind, known in REGISTRY.items()
         for operation in known.values()
     ]
-    columns = (
-        Column("key", "key of a composition"),
-        Column("name", "value", label=True),
-        Column("summary", "what it does", wrap=True),
-    )
-    return Table("operations", columns, rows)
-
-
-def _list(rows: list[dict[str, Any]], operations: Sequence[Mapping[str, Any]]) -> Table:
-    columns = (
-        Column("name", "name", label=True),
-        Column("aliases", "aliases", wrap=True, formatter=_text),
-        Column("summary", "what it does", wrap=True),
-        Column("source", "source", wrap=True),
-    )
-    return Table("shortcuts", columns, rows, facts={"operations": operations})
+    return Table("operations", OPERATION_COLUMNS, rows)
 
 
 def _details(strategy: dict[str, Any]) -> Table:
@@ -73,13 +70,6 @@ def _details(strategy: dict[str, Any]) -> Table:
         facts["cost"] = f"{costs} from (16, 32, 32) to (32, 16, 16)"
     declared = {key: value for key, value in (strategy["properties"] or {}).items() if value is not None}
     facts |= {f"declared: {key}": value for key, value in declared.items()}
-    columns = (Column("fact", "fact", label=True), Column("value", "value", wrap=True))
     notes = [f"Measure the declared properties: rsc verify {strategy['name']}"] if declared else []
     rows = [{"fact": key, "value": _text(value)} for key, value in facts.items()]
-    return Table("shortcuts", columns, rows, notes=notes)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    return Table("shortcuts", FACT_COLUMNS, rows, notes=notes)

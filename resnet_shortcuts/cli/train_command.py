@@ -1,11 +1,12 @@
 """``rsc train``: trains what a config asks for and is not there yet, measures costs, and ends with the table."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from resnet_shortcuts.cli.app import app
+from resnet_shortcuts import tables
 from resnet_shortcuts.cli.learning_rate import milestones_line
 from resnet_shortcuts.cli.options import (
     DEFAULT_RESULTS,
@@ -17,20 +18,23 @@ from resnet_shortcuts.cli.options import (
     Results,
     chosen_config,
 )
-from resnet_shortcuts.cli.output import deliver, say
+from resnet_shortcuts.cli.output import deliver, say, screen
 from resnet_shortcuts.cli.progress import StageProgress, SweepProgress, duration, say_waiting
 from resnet_shortcuts.cli.settling import train_until_settled, with_all_seeds
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.words import counted, side_by_side
 
 if TYPE_CHECKING:
+    from resnet_shortcuts.analysis.verdicts import Verdicts
     from resnet_shortcuts.experiments.plan import Plan
     from resnet_shortcuts.experiments.runner import Summary
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import Study
 
+TABLE_FILES = {"md": "markdown", "csv": "csv", "json": "json"}
+FIGURE_FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
-@app.command()
+
 def train(
     file: ConfigFile = None,
     config: Config = None,
@@ -120,7 +124,7 @@ def train(
 
 
 def _measure(study: "Study", experiment: "Experiment") -> None:
-    """The cost pass, unless it was taken on this hardware already; counts alone where the config asks for no more."""
+    """The cost pass, unless it was taken on this hardware already; only counts where the config asks for no more."""
     from resnet_shortcuts.experiments.study import cost_file, cost_request, measure_costs
 
     measured = study.config.cost.measure
@@ -134,13 +138,16 @@ def _measure(study: "Study", experiment: "Experiment") -> None:
 
 
 def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int:
+    from resnet_shortcuts.analysis.result_text import answer, filled
+    from resnet_shortcuts.analysis.summary import compare_table, terminal_view
     from resnet_shortcuts.cli.compare_command import judged
-    from resnet_shortcuts.cli.comparison_output import summary_as_text, write_tables
 
     verdicts, _ = judged([experiment], None, None)
     record = verdicts.record
-    write_tables(verdicts, experiment.folder)
-    deliver(summary_as_text(verdicts), None)
+    _write_tables(verdicts, experiment.folder)
+    place = screen()
+    table = tables.terminal([terminal_view(compare_table(record))], **place)
+    deliver(f"{table}\n{filled(answer(verdicts), place['width'], place['unicode'])}", None)
     name = study.config.name
     say(f"every difference and how sure it is: rsc compare {name}; a page with figures: rsc report {name}")
     labels = {run.run_id: f"{run.network} {run.shortcut} seed {run.seed}" for run in study.plan.runs}
@@ -150,3 +157,22 @@ def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int
     if record.damaged:
         raise IntegrityError("; ".join(record.damaged), str(experiment.folder), "run the same command again")
     return summary.exit_code
+
+
+def _write_tables(verdicts: "Verdicts", folder: Path) -> None:
+    """Write table.{md,csv,json} and the figure of accuracy against cost into the experiment's folder."""
+    from resnet_shortcuts.analysis.cost_figure import cost_figure
+    from resnet_shortcuts.analysis.published import published
+    from resnet_shortcuts.analysis.result_text import comparison_text
+    from resnet_shortcuts.durable import write_file
+
+    publications, drawing = published(verdicts.record), cost_figure(verdicts.record)
+    files = {
+        f"table.{extension}": comparison_text(verdicts, format_, publications=publications, **screen(False)).encode()
+        for extension, format_ in TABLE_FILES.items()
+    }
+    if drawing is not None:
+        files |= {f"accuracy-vs-cost.{format_}": drawing.render(format_) for format_ in FIGURE_FORMATS}
+    for name, content in files.items():
+        write_file(folder / name, content)
+    say(f"wrote {', '.join(str(folder / name) for name in files)}")

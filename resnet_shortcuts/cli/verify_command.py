@@ -4,14 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from resnet_shortcuts.cli.app import app
 from resnet_shortcuts.cli.options import Debug, Format, Output
 from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.errors import Exit, UsageError
 from resnet_shortcuts.tables import Column, Table
 
 
-@app.command()
 def verify(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Strategies, by name or alias.")

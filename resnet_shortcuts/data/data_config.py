@@ -16,6 +16,15 @@ SOURCES: dict[str, str] = {
     "imagenet": "ImageNet: train/ with a folder a class (wnid), val/ likewise or flat with its labels",
     "imagenette": "Imagenette: 10 classes of ImageNet (imagenette2, -320 or -160, unpacked)",
 }
+NAMES: dict[str, str] = {
+    "digits": "scikit-learn digits",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "tiny-imagenet": "Tiny ImageNet",
+    "imagenet": "ImageNet",
+    "imagenette": "Imagenette",
+}
+"""What titles call the data set of a source; a folder of images is called by its own name."""
 FOLDER_SOURCES = ("image-folder", "tiny-imagenet", "imagenet", "imagenette")
 FIXED_RESOLUTION = {"digits": 8, "cifar10": 32, "cifar100": 32}
 

@@ -14,6 +14,8 @@ from resnet_shortcuts.tables.terminal_format import terminal
 
 FORMATS = ("table", "markdown", "csv", "latex", "json")
 EXTENSIONS = {".txt": "table", ".md": "markdown", ".csv": "csv", ".tex": "latex", ".json": "json"}
+_OF_DATA = {"csv": csv_text, "json": json_text}
+_OF_DOCUMENTS = {"markdown": markdown, "latex": latex}
 
 __all__ = [
     "EXTENSIONS",
@@ -43,12 +45,8 @@ def render(
 
     CSV and JSON hold a single table: ``data``, or without it the first of ``tables``.
     """
-    if format_ == "csv":
-        return csv_text(data or tables[0])
-    if format_ == "json":
-        return json_text(data or tables[0])
-    if format_ == "markdown":
-        return markdown(tables)
-    if format_ == "latex":
-        return latex(tables)
-    return terminal(tables, width=width, color=color, unicode=unicode)
+    if format_ == "table":
+        return terminal(tables, width=width, color=color, unicode=unicode)
+    if format_ in _OF_DATA:
+        return _OF_DATA[format_](data or tables[0])
+    return _OF_DOCUMENTS[format_](tables)

@@ -52,24 +52,21 @@ def _latex_table(table: Table) -> str:
     for place, part in enumerate(parts(table, cells, _PAGE)):
         columns, rows = [table.columns[i] for i in part], [[row[i] for i in part] for row in cells]
         if _is_long(table):
-            lines += _longtable(columns, rows, table.title if place == 0 else "")
+            lines += _rows(columns, rows, "longtable", table.title if place == 0 else "")
         else:
-            lines += [r"\par\medskip"] * (place > 0) + _tabular(columns, rows)
+            lines += [r"\par\medskip"] * (place > 0) + _rows(columns, rows, "tabular")
     if table.notes:
         lines += [r"\par\smallskip\footnotesize", *(rf"{escape_latex(note)}\par" for note in table.notes)]
     return "\n".join([*lines, r"\endgroup" if _is_long(table) else r"\end{table}"]) + "\n"
 
 
-def _tabular(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [rf"\begin{{tabular}}{{{_spec(columns, rows)}}}", r"\toprule", _latex_heading(columns), r"\midrule"]
-    return [*lines, *map(_latex_row, rows), r"\bottomrule", r"\end{tabular}"]
-
-
-def _longtable(columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str) -> list[str]:
-    lines = [rf"\begin{{longtable}}{{{_spec(columns, rows)}}}"]
-    lines += [rf"\caption{{{escape_latex(title)}}}\\"] if title else []
-    lines += [r"\toprule", _latex_heading(columns), r"\midrule", r"\endhead"]
-    return [*lines, *map(_latex_row, rows), r"\bottomrule", r"\end{longtable}"]
+def _rows(columns: Sequence[Column], rows: Sequence[Sequence[str]], environment: str, title: str = "") -> list[str]:
+    """The rows as a tabular, or as a longtable, which has its caption inside and repeats its heading on each page."""
+    heading = [r"\toprule", _latex_heading(columns), r"\midrule"]
+    if environment == "longtable":
+        heading = [*([rf"\caption{{{escape_latex(title)}}}\\"] if title else []), *heading, r"\endhead"]
+    begin, end = rf"\begin{{{environment}}}{{{_spec(columns, rows)}}}", rf"\end{{{environment}}}"
+    return [begin, *heading, *map(_latex_row, rows), r"\bottomrule", end]
 
 
 def _spec(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:

@@ -71,7 +71,7 @@ class Table:
         return [[column.text(row.get(column.key)) for column in self.columns] for row in self.rows]
 
     def only(self, keys: Sequence[str]) -> Table:
-        """The same table with these columns alone, in this order."""
+        """The same table with only these columns, in this order."""
         by_key = {column.key: column for column in self.columns}
         return replace(self, columns=[by_key[key] for key in keys if key in by_key])
 
@@ -95,17 +95,17 @@ def parts(table: Table, cells: Sequence[Sequence[str]], width: int) -> list[list
         return [list(range(len(needs)))]
     labels = [i for i, column in enumerate(table.columns) if column.label]
     start = sum(needs[i] for i in labels)
-    found: list[list[int]] = []
+    finished: list[list[int]] = []
     current, used = list(labels), start
     for i in range(len(table.columns)):
         if i in labels:
             continue
         if used + needs[i] > width + 2 and len(current) > len(labels):
-            found.append(current)
+            finished.append(current)
             current, used = list(labels), start
         current.append(i)
         used += needs[i]
-    return [*found, current]
+    return [*finished, current]
 
 
 def broken_heading(column: Column) -> str:

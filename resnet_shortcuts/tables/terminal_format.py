@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from resnet_shortcuts.tables.escaping import escape_terminal
-from resnet_shortcuts.tables.table_model import Table, broken_heading, parts
+from resnet_shortcuts.tables.table_model import Column, Table, broken_heading, parts
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 _ASCII = str.maketrans({"–": "-", "−": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "²": "2"})
+_LAID_OUT_BY_RICH = 500
+"""Rows of a table that is broken into lines and fitted; a longer one is for searching, a line a row."""
 
 
 def terminal(tables: Sequence[Table], *, width: int = 80, color: bool = False, unicode: bool = True) -> str:
@@ -54,7 +60,6 @@ def _fitted(table: Table, width: int) -> Table:
 
 def _terminal_table(table: Table, width: int, color: bool, unicode: bool) -> str:
     from rich.console import Console
-    from rich.table import Table as RichTable
     from rich.text import Text
 
     def shown(text: str) -> str:
@@ -71,22 +76,43 @@ def _terminal_table(table: Table, width: int, color: bool, unicode: bool) -> str
         console.print(Text(shown(_paragraphs(table, width))))
     cells = table.texts()
     for part in () if table.prose else parts(table, cells, width):
-        rich_table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for index in part:
-            column = table.columns[index]
-            overflow = "fold" if column.wrap else "ellipsis" if unicode else "crop"
-            rich_table.add_column(
-                Text(shown(broken_heading(column))), justify="right" if column.numeric else "left",
-                no_wrap=not column.wrap, overflow=overflow,  # type: ignore[arg-type]
-            )  # fmt: skip
-        for row in cells:
-            rich_table.add_row(*(Text(shown(row[index])) for index in part))
-        console.print(rich_table)
+        columns, rows = [table.columns[i] for i in part], [[row[i] for i in part] for row in cells]
+        if len(rows) > _LAID_OUT_BY_RICH:
+            stream.write(shown(_long_table(columns, rows)))
+        else:
+            console.print(_rich_table(columns, [[shown(cell) for cell in row] for row in rows], shown, unicode))
         console.print()
     for note in table.notes:
         console.print(Text(fill(note, width), style="dim"), soft_wrap=True)
     lines = [line.rstrip() for line in stream.getvalue().rstrip().splitlines()]
     return "\n".join(lines) + "\n"
+
+
+def _rich_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], shown: Callable[[str], str], unicode: bool
+) -> RichTable:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    rich_table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        overflow = "fold" if column.wrap else "ellipsis" if unicode else "crop"
+        rich_table.add_column(
+            Text(shown(broken_heading(column))), justify="right" if column.numeric else "left",
+            no_wrap=not column.wrap, overflow=overflow,  # type: ignore[arg-type]
+        )  # fmt: skip
+    for row in rows:
+        rich_table.add_row(*map(Text, row))
+    return rich_table
+
+
+def _long_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """A line a row, however long its text: rich takes half a millisecond a row to break lines."""
+    lines = [[column.heading for column in columns], *rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    sides = [">" if column.numeric else "<" for column in columns]
+    layout = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return "".join(f"{layout.format(*line)}\n" for line in lines)
 
 
 def _paragraphs(table: Table, width: int) -> str:

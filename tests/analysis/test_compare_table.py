@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, Regime, RunRecord
 from resnet_shortcuts.analysis.merge import merge
 from resnet_shortcuts.analysis.result_text import sections
-from resnet_shortcuts.analysis.summary import compare_table, rows, terminal_view
+from resnet_shortcuts.analysis.summary import compare_table, rows_of, terminal_view
 from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.errors import UsageError
 from resnet_shortcuts.tables import Column, Table, csv_text, json_text, latex, markdown, terminal
@@ -49,7 +49,7 @@ def record(**changes: object) -> ExperimentRecord:
 
 
 def test_rows_count_failures_and_average_the_finished_runs() -> None:
-    a, b, c, d = rows([record()])
+    a, b, c, d = rows_of(record())
     assert (a.runs, a.failed, a.accuracy_mean) == (3, 0, 92.0)
     assert a.accuracy_sd == pytest.approx(np.std([90, 91, 95], ddof=1))
     assert (b.runs, b.failed, b.accuracy_mean, b.accuracy_sd) == (2, 1, 80.0, None)
@@ -210,7 +210,7 @@ def test_a_run_in_two_experiments_counts_once_and_the_finished_one_wins() -> Non
     merged, _ = merge([record(command="train one"), again])
     assert merged.command == "train one"
     assert merge([record(command="train one"), record(command="train two")])[0].command == "train one && train two"
-    (c,) = [row for row in rows([merged]) if row.shortcut == "C"]
+    (c,) = [row for row in rows_of(merged) if row.shortcut == "C"]
     assert (c.runs, c.failed, c.accuracy_mean) == (1, 0, 70.0)
     assert merged.missing == [(NET, "C", 1), (NET, "D", 0)]
 
@@ -219,7 +219,7 @@ def test_a_run_in_two_experiments_counts_once_and_the_finished_one_wins() -> Non
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=30))
 def test_mean_and_sd_equal_numpy(values: list[float]) -> None:
     runs = [RunRecord(NET, "A", seed, test_accuracy=value) for seed, value in enumerate(values)]
-    (row,) = rows([record(runs=runs, missing=[])])
+    (row,) = rows_of(record(runs=runs, missing=[]))
     assert row.accuracy_mean == pytest.approx(np.mean(values))
     assert row.accuracy_sd == pytest.approx(np.std(values, ddof=1), abs=1e-9)
 

@@ -10,6 +10,7 @@ from resnet_shortcuts.analysis.claims import judge_claims
 from resnet_shortcuts.analysis.glossary import TERMS, Entry, strategies_of
 from resnet_shortcuts.analysis.report import report_html
 from resnet_shortcuts.analysis.verdicts import judge
+from resnet_shortcuts.shortcuts import catalogue
 from tests.analysis.made import of_accuracies
 
 NAMES = ("stride-pad", "projection-all", "avg-projection", "mine", "Cubic", "unknown")
@@ -60,3 +61,15 @@ def test_not_settled_is_explained_only_where_a_verdict_is_that(ours: list[float]
     assert "not settled" in page
     assert ("these seeds cannot tell" in page) is told
     assert not told or "Of a strategy's accuracy, 'not settled' means that these seeds cannot tell" in page
+
+
+def test_registered_strategies_and_custom_operations_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "_registered", {})
+    catalogue.add(catalogue.Strategy("wavelet", "Haar low band, then zero channels", "here", None, ("haar",)))
+    record = of_accuracies({"haar": [90.0], "own": [90.0]})
+    identity = {"spatial": "median", "channels": "pad", "scope": "all", "sha256": {"median": "0" * 64}}
+    runs = [dataclasses.replace(run, built_of=({}, identity) if run.shortcut == "own" else None) for run in record.runs]
+    assert strategies_of(dataclasses.replace(record, runs=runs)) == [
+        Entry("haar", "wavelet", "Haar low band, then zero channels"),
+        Entry("own", "", "a custom composition: spatial median (custom), channels pad, scope all"),
+    ]

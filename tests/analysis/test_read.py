@@ -2,15 +2,20 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from resnet_shortcuts.analysis.reading import read_experiment
-from resnet_shortcuts.analysis.summary import rows
+from resnet_shortcuts.analysis.report import report_html
+from resnet_shortcuts.analysis.result_text import comparison_text
+from resnet_shortcuts.analysis.summary import rows_of
+from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.config.experiment_config import load_config
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race
+from resnet_shortcuts.data.data_config import NAMES, DataSpec
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments.plan import make_plan
 from resnet_shortcuts.experiments.run_record import RunRecord
@@ -82,7 +87,7 @@ def test_reads_what_is_done_and_names_what_is_missing(experiment: Experiment) ->
         assert 100 * run.correct.mean() == pytest.approx(run.test_accuracy)
     assert record.runs[0].history[0]["test_accuracy"] == 50.0
     assert (record.margin, record.fail_above, record.baseline) == (0.5, 50, "A")
-    assert record.regime.sentence("cifar-resnet-8") == "ResNet-8, 100 images of digits, 3 epochs"
+    assert record.regime.sentence("cifar-resnet-8") == "ResNet-8, 100 images of scikit-learn digits, 3 epochs"
     assert "--config" in record.command
 
 
@@ -138,7 +143,7 @@ def test_costs_are_read_and_the_training_time_alone_is_computed(experiment: Expe
     (folder / "a.json").write_bytes(render(document))
     (folder / "b.json").write_text(json.dumps(document))  # its hash taken out, so that it could be edited
     record = read_experiment(experiment)
-    row = next(row for row in rows([record]) if (row.network, row.shortcut) == ("cifar-resnet-8", "stride-pad"))
+    row = next(row for row in rows_of(record) if (row.network, row.shortcut) == ("cifar-resnet-8", "stride-pad"))
     assert (row.parameters, row.saved_bytes, row.step_ms, row.peak_memory_bytes) == (7, 9, 10.0, None)
     # 3 epochs of 4 batches, two evaluations (epochs 2 and 3) of 2 batches of 25
     assert row.train_seconds == pytest.approx((12 * 10 + 4 * 2) / 1000)
@@ -173,3 +178,52 @@ def test_a_half_written_plan_is_an_integrity_error_and_a_lost_config_is_named(ex
     plan.write_bytes(plan.read_bytes()[:100])
     with pytest.raises(IntegrityError):
         read_experiment(experiment)
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        ("{source: cifar10}", "CIFAR-10"),
+        ("{source: cifar10, root: /data/cifar-10-png}", "CIFAR-10"),
+        ("{source: image-folder, root: /data/flowers}", "flowers"),
+        ("{source: image-folder, root: /data/flowers, name: Oxford Flowers}", "Oxford Flowers"),
+        ("{source: digits, name: '[red]_x_'}", "[red]_x_"),
+    ],
+)
+def test_titles_call_the_data_by_its_name(tmp_path: Path, data: str, title: str) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(CONFIG.replace("{source: digits, train_size: 100, test_size: 50}", data))
+    config = load_config(path)
+    record = read_experiment(Experiment.create(tmp_path / "results", config, make_plan(config, IDENTITY, "fp32")))
+    assert record.regime.sentence() == f"100 images of {title}, 3 epochs"
+    assert record.regime.source == config.data.source
+
+
+def test_the_sources_call_themselves_what_titles_call_them(tmp_path: Path) -> None:
+    from resnet_shortcuts.data.sources import cifar, digits, folders
+
+    names = {source: kind.name for source, kind in folders.KINDS.items() if kind.name}
+    names["digits"] = digits.find(DataSpec(source="digits"), None, tmp_path, None).open().name
+    assert {**names, "cifar10": cifar.CIFAR10.name, "cifar100": cifar.CIFAR100.name} == NAMES
+
+
+def test_warnings_on_the_data_are_read_from_each_run_and_said_once(experiment: Experiment) -> None:
+    plan = experiment.plan()
+    warning = "7 of 50 test images are among the training images"
+    for planned in plan.runs[:2]:
+        path = experiment.folder / "runs" / planned.run_id / "run.json"
+        record = json.loads(path.read_text())
+        record.pop("checksum", None)
+        files = {name: (path.parent / name).read_bytes() for name in record.pop("files")}
+        shutil.rmtree(path.parent)
+        record = RunRecord.model_validate({**record, "format": 3, "data_warnings": [warning]})
+        experiment.publish(record, files)
+    record = read_experiment(experiment)
+    assert sum(run.data_warnings == [warning] for run in record.runs) == 2
+    assert sum(run.data_warnings == [] for run in record.runs) == len(plan.runs) - 3
+    assert record.data_warnings == [warning]
+    verdicts = judge(record)
+    for format_ in ("table", "markdown", "latex", "json"):
+        text = " ".join(comparison_text(verdicts, format_).split())
+        assert text.count(warning) == 1
+    assert report_html(verdicts, drawings=[]).count(f"{warning}.") == 2

@@ -306,7 +306,7 @@ def test_a_damaged_run_is_to_do(rsc):
 def test_an_edited_plan_is_told_in_one_line_by_whatever_reads_it(trained, command):
     plan = trained.folder / "results" / "tiny" / "plan.json"
     whole = plan.read_bytes()
-    plan.write_bytes(whole.replace(b'"shortcut": "plain"', b'"shortcut": "plein"', 1))
+    plan.write_bytes(whole.replace(b'"plain"', b'"plein"', 1))
     assert plan.read_bytes() != whole
     try:
         done = trained(*command)
@@ -385,6 +385,7 @@ def test_runs_lists_states_and_prune_needs_yes_off_a_terminal(trained):
     assert [row["state"] for row in listed["rows"]] == ["done"] * 4
     work = trained.folder / "results" / "tiny" / "work" / "0123456789abcdef"
     work.mkdir(parents=True)
+    (work / "log.txt").write_text("as a worker that was killed leaves it\n")
     refused = trained("runs", "--prune")
     assert refused.returncode == 2
     assert work.exists()
