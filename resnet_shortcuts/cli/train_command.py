@@ -57,7 +57,8 @@ def train(
     from resnet_shortcuts.experiments.runner import run_plan
     from resnet_shortcuts.experiments.sealing import keep_seal
     from resnet_shortcuts.experiments.store import Experiment
-    from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study, rerunnable
+    from resnet_shortcuts.experiments.study import jobs_of, open_study, rerunnable
+    from resnet_shortcuts.experiments.trainability import check_networks
 
     with document.locating_errors():
         study = open_study(loaded, data_root, StageProgress())
@@ -94,10 +95,20 @@ def train(
                 progress=progress,
                 wait=wait,
             )
+        _check_still_there(study, Experiment.create(results, rerunnable(loaded, data_root), study.plan), summary)
         if summary.done:
             say(f"trained {counted(len(summary.done), 'run')}")
         _measure(study, experiment)
         return _finish(study, experiment, summary)
+
+
+def _check_still_there(study: "Study", experiment: "Experiment", summary: "Summary") -> None:
+    """Raises IntegrityError where results of this sweep were deleted while it went on."""
+    ended = [run.run_id for run in study.plan.runs if run.run_id not in {**summary.failed, **summary.damaged}]
+    deleted = sum(not experiment.finished(run_id) for run_id in ended)
+    if deleted:
+        what = f"results were deleted during training: {deleted} of {counted(len(ended), 'finished run')}"
+        raise IntegrityError(what, str(experiment.folder), "run the same command again")
 
 
 def _measure(study: "Study", experiment: "Experiment") -> None:

@@ -62,8 +62,9 @@ class FolderHome(Home):
             return Finished(run_id=run_id)
         work = self.experiment.work_folder(run_id)
         try:
-            (work / FAILED).unlink(missing_ok=True)
+            self.experiment.failure(run_id)  # raises NewerFormatError
             checkpoint = checkpoints.newest(work, run_id, lambda text: self.report(Remark(run_id=run_id, text=text)))
+            (work / FAILED).unlink(missing_ok=True)
         except BaseException:
             self.release(run_id)
             raise

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError
+from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError, is_out_of_memory
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint, Pace
 from resnet_shortcuts.experiments.home import Claim, Home
@@ -117,6 +117,7 @@ class _Session:
             train_error=100.0 - outcome.history[-1].train_accuracy if outcome.history else None,
             digests=outcome.digests,
             data_vouched=dataset.vouched,
+            data_warnings=[warning.text for warning in dataset.warnings],
             environment=self.setup.environment,
             code=self.setup.code,
             host=Host(name=socket.gethostname()),
@@ -177,7 +178,8 @@ class _Session:
 
 def _reason(error: Exception, setup: WorkerSetup) -> str:
     text = " ".join(str(error).split())[:300]
-    # PyTorch's CPU allocator raises a plain RuntimeError; only its text tells.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+    if isinstance(error, RscError):
+        return text
+    if is_out_of_memory(error):
         return f"out of memory at batch size {setup.train.batch_size}"
-    return text if isinstance(error, RscError) else f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}"

@@ -4,7 +4,6 @@ Every random draw is keyed by position, so no generator state belongs here. The 
 rest as JSON, whose floats keep all their bits; nothing here can run code when it is read.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from resnet_shortcuts.errors import IntegrityError
+from resnet_shortcuts.hashing import sha256
 from resnet_shortcuts.training.epoch_record import EpochRecord
 
 FORMAT = 1
@@ -73,12 +73,12 @@ def restore(files: Mapping[str, bytes], model: nn.Module, optimizer: torch.optim
 
 def digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
     """SHA-256 over names and bits, whatever the memory format: equal exactly where two states are bit-identical."""
-    sha = hashlib.sha256()
+    parts = []
     for name, tensor in sorted(tensors, key=lambda item: item[0]):
         plain = tensor.detach().cpu().contiguous()
-        sha.update(f"{name}:{plain.dtype}:{tuple(plain.shape)};".encode())
-        sha.update(plain.view(-1).view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()
+        parts.append(f"{name}:{plain.dtype}:{tuple(plain.shape)};".encode())
+        parts.append(plain.view(-1).view(torch.uint8).numpy().tobytes())
+    return sha256(*parts)
 
 
 def momentum_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[tuple[str, torch.Tensor]]:
