@@ -139,7 +139,7 @@ class TimedHardware(BaseModel):
 
 
 class CostEnvironment(TimedHardware):
-    """The hardware, and what else a reader of the figures wants to know; keys of other versions are kept."""
+    """The hardware, what comparisons read of it, and all of `machine.environment`; keys of other versions are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -149,12 +149,6 @@ class CostEnvironment(TimedHardware):
     threads: int | None = None
     precision: str | None = None
     batch_size: int | None = None
-    commit: str | None = None
-    python: str | None = None
-    platform: str | None = None
-    memory_bytes: int | None = None
-    preloaded: str | None = None
-    malloc: dict[str, str] | None = None
 
 
 class CostReport(Frozen):

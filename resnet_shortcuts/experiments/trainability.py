@@ -1,4 +1,4 @@
-"""Whether the networks of a config can be trained as it asks, told before the first run; imports torch when asked."""
+"""Whether the networks of a config can be trained as it asks, checked before the first run."""
 
 import contextlib
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError, 
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint, Pace
 from resnet_shortcuts.experiments.home import Claim, Home
-from resnet_shortcuts.experiments.run_job import Done, Failed, Remark, RunEvent, RunJob, Stopped, Trained, WorkerSetup
+from resnet_shortcuts.experiments.run_job import Done, Failed, Left, Remark, RunEvent, RunJob, Trained, WorkerSetup
 from resnet_shortcuts.experiments.run_record import Host, Resume
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
 
@@ -49,7 +49,7 @@ def train_run(
         with logging(claim.log) if logging else contextlib.nullcontext():
             return _Session(home, claim, setup, job, stopping).train()
     except _Stop:
-        return Stopped(run_id=job.run_id)
+        return Left(run_id=job.run_id, event="stopped")
     except EnvironmentFault:
         raise
     except Exception as error:  # one run failed, and it must not take the others with it

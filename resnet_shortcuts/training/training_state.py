@@ -5,11 +5,10 @@ rest as JSON, whose floats keep all their bits; nothing here can run code when i
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -23,9 +22,10 @@ TENSORS, PROGRESS = "state.safetensors", "progress.json"
 _MOMENTUM, _MODEL = "momentum.", "model."
 
 
-@dataclass
-class Progress:
+class Progress(BaseModel):
     """Where a run stands. ``epoch`` and ``epoch_step`` count from 0; the sums are over the epoch that is open."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     step: int = 0
     epoch: int = 0
@@ -33,7 +33,7 @@ class Progress:
     loss_sum: float = 0.0
     hits: int = 0
     seen: int = 0
-    history: list[EpochRecord] = field(default_factory=list)
+    history: list[EpochRecord] = []
 
 
 def render(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def render(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progres
         if momentum is not None:
             tensors[_MOMENTUM + name] = momentum
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    document = {"format": FORMAT, **vars(progress), "history": [epoch.as_json() for epoch in progress.history]}
+    document = {"format": FORMAT, **progress.model_dump(), "history": [epoch.as_json() for epoch in progress.history]}
     return {TENSORS: save(plain), PROGRESS: json.dumps(document, allow_nan=False).encode()}
 
 
@@ -91,25 +91,22 @@ def _read_progress(data: bytes) -> Progress:
     try:
         document = json.loads(data)
         written = document.pop("format")
-        if written != FORMAT:
-            todo = "use the version of resnet-shortcuts that wrote it, or a newer one"
-            raise IntegrityError(f"checkpoint format {written} (this version reads {FORMAT})", PROGRESS, todo)
-        history = [EpochRecord.model_validate(epoch) for epoch in document.pop("history")]
-        progress = Progress(**document, history=history)
+        progress = Progress.model_validate(document) if written == FORMAT else None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError("not a checkpoint", PROGRESS, f"delete it ({error})") from error
-    if not math.isfinite(progress.loss_sum):
-        raise IntegrityError("checkpoint holds a loss that is not finite", PROGRESS, "delete it")
+    if progress is None:
+        todo = "use the version of resnet-shortcuts that wrote it, or a newer one"
+        raise IntegrityError(f"checkpoint format {written} (this version reads {FORMAT})", PROGRESS, todo)
     return progress
 
 
-def _check(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], *, needed: bool) -> None:
+def _check(expected: Mapping[str, torch.Tensor], stored: Mapping[str, torch.Tensor], *, needed: bool) -> None:
     for name, tensor in expected.items():
-        if name not in found:
+        if name not in stored:
             if needed:
                 raise _another(name, "the checkpoint has no such tensor")
             continue
-        here, there = (tuple(tensor.shape), tensor.dtype), (tuple(found[name].shape), found[name].dtype)
+        here, there = (tuple(tensor.shape), tensor.dtype), (tuple(stored[name].shape), stored[name].dtype)
         if here != there:
             raise _another(name, f"{there[0]} {there[1]} in the checkpoint, {here[0]} {here[1]} here")
 
