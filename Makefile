@@ -33,6 +33,7 @@ check: setup ## style, types, directions of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tools.reliability_age
 
 torture: setup ## the reliability tests at ten times the numbers; writes docs/reliability.md
 	$(BIN)/python -m tests.torture 10

@@ -197,12 +197,12 @@ def perform(described: dict[str, Any]) -> None:
     print(json.dumps(measure(Task(**described), wait)), flush=True)
 
 
-def row(task: Task, found: list[dict[str, Any]]) -> dict[str, Any]:
+def row(task: Task, processes: list[dict[str, Any]]) -> dict[str, Any]:
     """A line of the table from what each process measured."""
-    packed = len(found)
-    blocks = [seconds for one in found for seconds in one["seconds"]]
-    slowest = max(sum(one["seconds"]) / len(one["seconds"]) for one in found)
-    peaks = [one["peak_reserved_bytes"] for one in found if one["peak_reserved_bytes"] is not None]
+    packed = len(processes)
+    blocks = [seconds for process in processes for seconds in process["seconds"]]
+    slowest = max(sum(process["seconds"]) / len(process["seconds"]) for process in processes)
+    peaks = [process["peak_reserved_bytes"] for process in processes if process["peak_reserved_bytes"] is not None]
     return {
         "network": f"ResNet-{task.depth}",
         "batch": task.batch,
@@ -214,7 +214,7 @@ def row(task: Task, found: list[dict[str, Any]]) -> dict[str, Any]:
         "images_per_second": packed * task.batch / slowest,
         "run_seconds": ITERATIONS * slowest / packed,
         "peak_reserved_bytes": max(peaks, default=None),
-        "start_seconds": max(one["start"] for one in found),
+        "start_seconds": max(process["start"] for process in processes),
     }
 
 
@@ -225,12 +225,12 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         "| memory a run, GiB | start, s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for one in rows:
-        peak = one["peak_reserved_bytes"]
+    for run in rows:
+        peak = run["peak_reserved_bytes"]
         lines.append(
-            f"| {one['network']} | {one['batch']} | {one['way']} | {one['packed']} | {one['step_ms']:.3f} "
-            f"({one['step_ms_least']:.3f} to {one['step_ms_most']:.3f}) | {one['images_per_second']:,.0f} | "
-            f"{one['run_seconds']:.1f} | {'' if peak is None else f'{peak / 2**30:.2f}'} | {one['start_seconds']:.1f} |"
+            f"| {run['network']} | {run['batch']} | {run['way']} | {run['packed']} | {run['step_ms']:.3f} "
+            f"({run['step_ms_least']:.3f} to {run['step_ms_most']:.3f}) | {run['images_per_second']:,.0f} | "
+            f"{run['run_seconds']:.1f} | {'' if peak is None else f'{peak / 2**30:.2f}'} | {run['start_seconds']:.1f} |"
         )
     return "\n".join(lines)
 
@@ -266,13 +266,13 @@ def heading(facts: dict[str, Any], precision: str) -> str:
 
 def tasks(asked: argparse.Namespace, precision: str) -> list[tuple[Task, int]]:
     """Everything to measure: each way alone, then the graph packed."""
-    found = []
+    tasks = []
     for depth in asked.networks:
         for batch in asked.batch:
             ways = [(way, 1) for way in asked.ways] + [("graph", count) for count in asked.packed if count > 1]
             for way, count in ways:
-                found.append((Task(depth, batch, way, precision, asked.device, asked.blocks), count))
-    return found
+                tasks.append((Task(depth, batch, way, precision, asked.device, asked.blocks), count))
+    return tasks
 
 
 def main() -> None:

@@ -117,12 +117,12 @@ def tensors(channels: int, size: int, batch: int) -> tuple[Tensor, Tensor, Tenso
 
 def check_equal(forms: dict[str, Form], x: Tensor, residual: Tensor, gradient: Tensor) -> None:
     """Raises AssertionError if a form's result or gradients differ from the shipped one's."""
-    found = {}
+    gradients = {}
     for name, form in forms.items():
         joined = form(x, residual)
-        found[name] = (joined, *torch.autograd.grad(joined, (x, residual), gradient))
-    for name, results in found.items():
-        for result, expected in zip(results, found[SHIPPED], strict=True):
+        gradients[name] = (joined, *torch.autograd.grad(joined, (x, residual), gradient))
+    for name, results in gradients.items():
+        for result, expected in zip(results, gradients[SHIPPED], strict=True):
             torch.testing.assert_close(result, expected, msg=lambda text, name=name: f"{name}: {text}")
 
 
@@ -162,8 +162,8 @@ def main() -> None:
             turns = {name: cpu_turn(step(form, *data), 5) for name, form in forms.items()}
             for row in rows_of(place, strategy, race(turns, SHIPPED, seconds=asked.seconds)):
                 interval = "{:.3f} to {:.3f}".format(*row["ratio_interval"]) if row["ratio_interval"] else "unknown"
-                told = f"{row['ms']:.2f} | {row['ratio']:.3f} | {interval} | {row['rounds']}"
-                print(f"| {place} | {strategy} | {row['form']} | {told} |", flush=True)
+                cells = f"{row['ms']:.2f} | {row['ratio']:.3f} | {interval} | {row['rounds']}"
+                print(f"| {place} | {strategy} | {row['form']} | {cells} |", flush=True)
                 rows.append(row)
     if asked.json:
         asked.json.write_text(json.dumps({"schema": 1, "kind": "operators", "environment": facts, "rows": rows}))

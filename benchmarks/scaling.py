@@ -69,7 +69,7 @@ def off_the_line(sizes: tuple[int, ...], seconds: list[float]) -> float:
     """How far the middle points lie from the line through the first and the last, as a share of the line's value."""
     slope = (seconds[-1] - seconds[0]) / (sizes[-1] - sizes[0])
     straight = [seconds[0] + slope * (size - sizes[0]) for size in sizes]
-    return max(abs(found / line - 1) for found, line in zip(seconds[1:-1], straight[1:-1], strict=True))
+    return max(abs(measured / line - 1) for measured, line in zip(seconds[1:-1], straight[1:-1], strict=True))
 
 
 def linear(scratch: Path) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def linear(scratch: Path) -> dict[str, Any]:
     by_images = [sweep(scratch, f"images-{count}", 1, count, 1) for count in IMAGES]
     print("| what | 1x | 2x | 4x | off the line |\n| --- | --- | --- | --- | --- |")
     for what, sizes, seconds in (("runs", SWEEPS, by_runs), ("images", IMAGES, by_images)):
-        cells = " | ".join(f"{one:.1f} s" for one in seconds)
+        cells = " | ".join(f"{duration:.1f} s" for duration in seconds)
         print(f"| {what}: {', '.join(map(str, sizes))} | {cells} | {100 * off_the_line(sizes, seconds):.0f} % |")
     return {"runs": dict(zip(SWEEPS, by_runs, strict=True)), "images": dict(zip(IMAGES, by_images, strict=True))}
 
@@ -162,14 +162,14 @@ _RSC = "import sys; from resnet_shortcuts.cli import main; sys.exit(main())"
 def stored(scratch: Path, runs: int) -> dict[str, Any]:
     """Seconds that listing and comparing take."""
     name, publishing = store(scratch, runs)
-    found: dict[str, Any] = {"runs": runs, "publish_seconds_a_run": publishing}
+    results: dict[str, Any] = {"runs": runs, "publish_seconds_a_run": publishing}
     print(f"\n{runs:,} stored runs; publishing one took {1000 * publishing:.1f} ms\n")
     print(f"| command | wall, s | processor, s | under {GOAL_SECONDS:.0f} s |\n| --- | --- | --- | --- |")
     for command in ("runs", "compare"):
-        took = found[command] = timed(command, name, "--results", str(scratch / "results"))
+        took = results[command] = timed(command, name, "--results", str(scratch / "results"))
         verdict = "yes" if took["wall"] < GOAL_SECONDS else "no"
         print(f"| rsc {command} | {took['wall']:.2f} | {took['processor']:.2f} | {verdict} |")
-    return found
+    return results
 
 
 class Sampler(threading.Thread):
@@ -189,7 +189,7 @@ class Sampler(threading.Thread):
                     if "train" in child.cmdline():
                         sizes.append(child.memory_full_info())
             if len(sizes) == self.workers:
-                look = {kind: sum(getattr(one, kind) for one in sizes) for kind in ("rss", "pss", "uss")}
+                look = {kind: sum(getattr(size, kind) for size in sizes) for kind in ("rss", "pss", "uss")}
                 if look["pss"] > self.most.get("pss", 0):
                     self.most = look
 
@@ -241,17 +241,17 @@ def main() -> None:
     facts = machine.environment()
     print(f"{facts['cpu']}, {facts['cores']} cores, torch {facts['packages']['torch']}; load average ", end="")
     print(f"{machine.load_average()[0]:.1f} at the start\n")
-    found: dict[str, Any] = {"schema": 1, "kind": "scaling", "environment": facts}
+    results: dict[str, Any] = {"schema": 1, "kind": "scaling", "environment": facts}
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         if "linear" in parts:
-            found["linear"] = linear(scratch)
+            results["linear"] = linear(scratch)
         if "stored" in parts:
-            found["stored"] = stored(scratch, asked.runs)
+            results["stored"] = stored(scratch, asked.runs)
         if "memory" in parts:
-            found["memory"] = memory(scratch)
+            results["memory"] = memory(scratch)
     if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1))
+        asked.json.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -159,16 +159,16 @@ def contestants() -> dict[str, tuple[dict[str, str], str]]:
     """Environment and form of each: what is shipped first."""
     shipped = {key: value for key, value in processes.environment(1).items() if key != "LD_PRELOAD"}
     bare = {key: value for key, value in shipped.items() if key not in _ALLOCATOR}
-    found = {
+    results = {
         "shipped": (shipped, ""),
         "shipped, again": (shipped, ""),
         "glibc's own thresholds": (bare, ""),
         "huge pages for glibc's heap": ({**shipped, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}, ""),
     }
     if machine.tcmalloc_path():
-        found["tcmalloc preloaded"] = ({**bare, "LD_PRELOAD": str(machine.tcmalloc_path())}, "")
+        results["tcmalloc preloaded"] = ({**bare, "LD_PRELOAD": str(machine.tcmalloc_path())}, "")
     forms = ("sum and ReLU in place", "stride-2 weight gradient by matrix product", "channels first")
-    return found | {form: (shipped, form) for form in forms}
+    return results | {form: (shipped, form) for form in forms}
 
 
 class Processes:
@@ -210,7 +210,7 @@ def tried(rounds: int) -> list[dict[str, Any]]:
             process.wait()
     rows = []
     for name, seconds in taken.items():
-        ratios = [shipped / one for shipped, one in zip(taken["shipped"], seconds, strict=True)]
+        ratios = [shipped / other for shipped, other in zip(taken["shipped"], seconds, strict=True)]
         low, high = median_interval(ratios) or (None, None)
         speed = statistics.median(ratios)
         rows.append({"form": name, "ms": 1e3 * statistics.median(seconds), "speed": speed, "low": low, "high": high})
@@ -244,14 +244,14 @@ def main() -> None:
         if variable not in os.environ:  # they count from a process's start, so this one starts once more
             os.execve(sys.executable, [sys.executable, *sys.argv], processes.environment(1))  # noqa: S606
     work = {"profile": profile, "convolutions": convolutions, "tried": lambda: tried(arguments.rounds)}
-    found: dict[str, Any] = {"machine": machine.environment(), "load_average": os.getloadavg()}
+    results: dict[str, Any] = {"machine": machine.environment(), "load_average": os.getloadavg()}
     for part in arguments.parts or PARTS:
-        found[part] = work[part]()
-        for row in found[part]:
+        results[part] = work[part]()
+        for row in results[part]:
             print("  ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
         print()
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
+        arguments.json.write_text(json.dumps(results, indent=1))
     return None
 
 

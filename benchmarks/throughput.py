@@ -3,9 +3,9 @@
     python benchmarks/throughput.py [--data DIR] [--steps 60] [--rounds 3] [--json FILE]
 
 ResNet-20 with option A, batch 128, 32x32 images. DIR holds train/CLASS/ and test/CLASS/ image folders; without it
-images are generated, which is said. Contestants take turns, in an order of its own each round, because the same
-configuration drifts by 10 to 20 % between minutes: only ratios within a round count. Images a second are of training,
-all processes together, without the start of Python and the import of torch.
+images are generated, and the report says so. Contestants take turns, in an order of its own each round, because the
+same configuration drifts by 10 to 20 % between minutes: only ratios within a round count. Images a second are of
+training, all processes together, without the start of Python and the import of torch.
 
 - runner: a sweep, one single-threaded worker a core, checkpoints, history, final evaluation and publishing included;
 - ordinary: one process on all cores, fp32, default memory format, DataLoader with PIL transforms, 0 and 2 workers (the
@@ -118,20 +118,20 @@ def contestants(data: Path, steps: int, scratch: Path) -> dict[str, Contestant]:
     plain = {**os.environ, "OMP_NUM_THREADS": str(cores)}
     single = {**os.environ, "OMP_NUM_THREADS": "1"}
     ours = processes.environment(1)
-    found: dict[str, Contestant] = {}
+    by_name: dict[str, Contestant] = {}
     for precision in ("fp32", "bf16") if machine.bf16_supported("cpu") else ("fp32",):
-        found[f"runner {precision}"] = lambda precision=precision: sweep(precision)  # type: ignore[misc]
-        found[f"bare {precision}"] = lambda precision=precision: spawn(  # type: ignore[misc]
+        by_name[f"runner {precision}"] = lambda precision=precision: sweep(precision)  # type: ignore[misc]
+        by_name[f"bare {precision}"] = lambda precision=precision: spawn(  # type: ignore[misc]
             cores, ours, kind="bare", precision=precision, steps=steps
         )
     for workers in (0, 2):
-        found[f"ordinary, {workers} workers"] = lambda workers=workers: spawn(  # type: ignore[misc]
+        by_name[f"ordinary, {workers} workers"] = lambda workers=workers: spawn(  # type: ignore[misc]
             1, plain, kind="ordinary", data=str(data), workers=workers, threads=cores, steps=steps
         )
-    found["ordinary, packed"] = lambda: spawn(
+    by_name["ordinary, packed"] = lambda: spawn(
         cores, single, kind="ordinary", data=str(data), workers=0, threads=1, steps=steps
     )
-    return found
+    return by_name
 
 
 def bare(precision: str, steps: int) -> Iterator[None]:
@@ -219,7 +219,7 @@ def compare(rounds: list[dict[str, float]]) -> list[tuple[str, list[float]]]:
         ("runner bf16", "bare bf16", "of the bare step, bf16"),
     ]
     return [
-        (f"{ours} / {theirs}: {what}", [one[ours] / one[theirs] for one in rounds])
+        (f"{ours} / {theirs}: {what}", [round_[ours] / round_[theirs] for round_ in rounds])
         for ours, theirs, what in pairs
         if ours in rounds[0]
     ]
@@ -227,7 +227,7 @@ def compare(rounds: list[dict[str, float]]) -> list[tuple[str, list[float]]]:
 
 def median(rounds: list[dict[str, float]], name: str) -> float:
     """Median images a second of one contestant."""
-    return statistics.median(one[name] for one in rounds)
+    return statistics.median(round_[name] for round_ in rounds)
 
 
 def report(rounds: list[dict[str, float]], generated: bool) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def report(rounds: list[dict[str, float]], generated: bool) -> dict[str, Any]:
     if not machine.bf16_supported("cpu"):
         print("bf16: skipped, this processor does not multiply bf16 in hardware (no avx512_bf16, no AMX)\n")
     print("| contestant | images/s, median | least | most |\n| --- | --- | --- | --- |")
-    speeds = {name: [one[name] for one in rounds] for name in rounds[0]}
+    speeds = {name: [round_[name] for round_ in rounds] for name in rounds[0]}
     for name, values in speeds.items():
         print(f"| {name} | {statistics.median(values):.0f} | {min(values):.0f} | {max(values):.0f} |")
     print("\n| ratio of images/s, within a round | median | least | most |\n| --- | --- | --- | --- |")
@@ -274,13 +274,13 @@ def main() -> None:
         timed = contestants(data, asked.steps, scratch)
         rounds: list[dict[str, float]] = []
         for number in range(asked.rounds):
-            found: dict[str, float] = {}
+            speeds: dict[str, float] = {}
             for contestant in random.sample(list(timed), len(timed)):
-                found[contestant] = timed[contestant]()
+                speeds[contestant] = timed[contestant]()
                 print(
-                    f"round {number + 1} of {asked.rounds}: {contestant}: {found[contestant]:.0f} images/s", flush=True
+                    f"round {number + 1} of {asked.rounds}: {contestant}: {speeds[contestant]:.0f} images/s", flush=True
                 )
-            rounds.append({contestant: found[contestant] for contestant in timed})
+            rounds.append({contestant: speeds[contestant] for contestant in timed})
         tables = report(rounds, asked.data is None)
         if asked.json:
             asked.json.write_text(json.dumps(tables, indent=1))

@@ -32,7 +32,7 @@ def memory_limit(root: Path = Path("/")) -> int | None:
 
 def _folders(root: Path, controller: str) -> Iterator[Path]:
     """The folders of the process's group and of those above it; ``controller`` is empty for version 2."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controller not in controllers.split(","):
             continue
@@ -46,7 +46,8 @@ def _folders(root: Path, controller: str) -> Iterator[Path]:
             yield from (root / mount / place for place in groups)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file of the system; empty where it cannot be read."""
     try:
         return path.read_text(errors="replace")
     except OSError:
@@ -54,4 +55,4 @@ def _text(path: Path) -> str:
 
 
 def _words(path: Path) -> list[str]:
-    return _text(path).split()
+    return read_text(path).split()

@@ -3,7 +3,7 @@
 A child gets one `Request` on its standard input, and further messages as its kind wants them; it answers with events on
 its standard output. Both are pydantic models, a line of JSON each. Whatever else it prints goes to its log. It imports
 the package that its parent runs and nothing from the working folder, refuses if the source has changed meanwhile, and
-dies with its parent.
+ends with its parent.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar
 
+import psutil
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from resnet_shortcuts import errors
@@ -143,7 +144,7 @@ class Child(Generic[E_co]):
         """How it ended, in one line, with the last line of its log; for one whose event stream has ended."""
         try:
             code = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
             self._process.send_signal(signal.SIGKILL)
             code = self._process.wait()
         if code == -signal.SIGKILL:
@@ -218,32 +219,15 @@ def _without_working_folder(variables: dict[str, str]) -> dict[str, str]:
     return variables
 
 
-class _Forked:
+class _Forked(psutil.Process):
     """A forked process with the methods of ``subprocess.Popen`` that `Child` uses."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self._code: int | None = None
 
     def poll(self) -> int | None:
         """The exit code, minus the signal that ended it, or None while it runs."""
-        return self._reap(os.WNOHANG)
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end, however long; the exit code."""
-        code = self._reap(0)
-        assert code is not None  # noqa: S101
-        return code
-
-    def send_signal(self, sig: int) -> None:
-        """Send a signal."""
-        os.kill(self.pid, sig)
-
-    def _reap(self, options: int) -> int | None:
-        if self._code is None:
-            pid, status = os.waitpid(self.pid, options)
-            self._code = os.waitstatus_to_exitcode(status) if pid else None
-        return self._code
+        try:
+            return self.wait(0)
+        except psutil.TimeoutExpired:
+            return None
 
 
 def fork(serve: Callable[["Channel"], None], events: TypeAdapter[E_co]) -> Child[E_co]:

@@ -109,6 +109,22 @@ class ManyErrors(UsageError):  # noqa: N818 (several of them)
         return [line for error in self.errors for line in error.lines]
 
 
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "status_alloc_failed",
+    "bad_alloc",
+)
+"""What PyTorch, CUDA, cuBLAS, cuDNN and the system say when memory runs out, in lower case."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: PyTorch raises MemoryError, its OutOfMemoryError, or a plain RuntimeError for that."""
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
 def raise_all(errors: Iterable[RscError]) -> None:
     """Raises the error, or ManyErrors where there are several; returns where there are none."""
     errors = list(errors)

@@ -4,17 +4,21 @@ import hashlib
 import json
 from typing import Any
 
-_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
+def canonical(document: Any, ensure_ascii: bool = False) -> bytes:
+    """A JSON document with sorted keys and no spaces, in UTF-8 or in ASCII, where half a character may stand escaped.
 
-def canonical(document: Any) -> bytes:
-    """A JSON document with sorted keys and no spaces, in UTF-8. Raises ValueError on NaN, infinity and lone surrogates.
-
-    Run ids follow from these bytes: a change of them would orphan every stored run.
+    Raises ValueError on NaN, infinity and, in UTF-8, on half a character (a lone surrogate). Run ids follow from these
+    bytes: a change of them would orphan every stored run.
     """
-    return _encoder.encode(document).encode()
+    separators = (",", ":")
+    text = json.dumps(document, sort_keys=True, separators=separators, ensure_ascii=ensure_ascii, allow_nan=False)
+    return text.encode()
 
 
-def sha256(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+def sha256(*parts: bytes) -> str:
+    """SHA-256 of the parts together, in hexadecimal."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -100,7 +100,7 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
 
 def _sign(descriptor: int) -> None:
     about = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-    with contextlib.suppress(OSError):  # a full disk is no reason not to hold the lock
+    with contextlib.suppress(OSError):  # on a full disk, the lock is held all the same
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(about).encode(), 0)
 

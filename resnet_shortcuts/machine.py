@@ -30,13 +30,6 @@ _LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/l
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pydantic", "safetensors")
 
 
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return ""
-
-
 def _output(*command: str) -> str:
     """What a command prints, or nothing where it is missing, fails or takes more than 10 s."""
     try:
@@ -56,7 +49,7 @@ def cores() -> int:
 @lru_cache(1)
 def _cpuinfo() -> dict[str, str]:
     """The fields of the first processor, names in lower case."""
-    first = _read("/proc/cpuinfo").split("\n\n")[0]
+    first = cgroup.read_text(Path("/proc/cpuinfo")).split("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {name.strip().casefold(): value.strip() for name, _, value in pairs}
 

@@ -1,8 +1,9 @@
 """Which code this is: version, commit, and a hash of the package's source. Imports nothing heavy."""
 
-import hashlib
 from functools import cache
 from pathlib import Path
+
+from resnet_shortcuts.hashing import sha256
 
 PACKAGE = Path(__file__).absolute().parent
 
@@ -13,9 +14,8 @@ def source_sha256() -> str:
 
     Computed once a process: a file that is edited later does not change what this process is.
     """
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: path.relative_to(PACKAGE).as_posix()):
+    parts = []
+    for name, path in sorted((path.relative_to(PACKAGE).as_posix(), path) for path in PACKAGE.rglob("*.py")):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
+        parts += [f"{name}\0{len(content)}\0".encode(), content]
+    return sha256(*parts)

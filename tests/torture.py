@@ -24,6 +24,10 @@ TESTS = (
     "tests/faults",
     "tests/training/test_loop.py",
     "tests/experiments/test_store.py",
+    "tests/experiments/test_foreign_results.py",
+    "tests/experiments/test_fuzzed_files.py",
+    "tests/experiments/test_deleted_folder.py",
+    "tests/test_child_process.py",
     "tests/config/test_config_mutations.py",
     "tests/cli/test_command_lines.py",
     "tests/analysis/test_simulated.py",
@@ -86,7 +90,7 @@ def render(report: ET.ElementTree) -> str:
 
 def _words(name: str) -> str:
     words = name.removeprefix("test_").replace("_", " ")
-    return re.sub(r"^fault ((?:\d+ )+)", lambda found: f"fault {', '.join(found[1].split())}: ", words)
+    return re.sub(r"^fault ((?:\d+ )+)", lambda match: f"fault {', '.join(match[1].split())}: ", words)
 
 
 def _tried(group: list[ET.Element]) -> str:
@@ -95,8 +99,8 @@ def _tried(group: list[ET.Element]) -> str:
         for noted in case.iter("property"):
             counts[noted.get("name", "")] += int(noted.get("value", 0))
     skipped = sum(case.find("skipped") is not None for case in group)
-    told = [f"{number:,} {what}" for what, number in counts.items()] + ([f"{skipped} skipped"] if skipped else [])
-    return ", ".join(told)
+    parts = [f"{number:,} {what}" for what, number in counts.items()] + ([f"{skipped} skipped"] if skipped else [])
+    return ", ".join(parts)
 
 
 if __name__ == "__main__":

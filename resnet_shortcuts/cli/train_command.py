@@ -73,7 +73,8 @@ def train(
     from resnet_shortcuts.experiments.runner import run_plan
     from resnet_shortcuts.experiments.sealing import keep_seal
     from resnet_shortcuts.experiments.store import Experiment
-    from resnet_shortcuts.experiments.study import check_networks, jobs_of, open_study, rerunnable
+    from resnet_shortcuts.experiments.study import jobs_of, open_study, rerunnable
+    from resnet_shortcuts.experiments.trainability import check_networks
 
     with document.locating_errors():
         study = open_study(loaded, data_root, StageProgress())
@@ -117,10 +118,20 @@ def train(
             summary = train_until_settled(study.plan, experiment, train_part, keep)
         else:
             summary = train_part(study.plan)
+        _check_still_there(Experiment.create(results, rerunnable(loaded, data_root), study.plan), summary)
         if summary.done:
             say(f"trained {counted(len(summary.done), 'run')}")
         _measure(study, experiment)
         return _finish(study, experiment, summary)
+
+
+def _check_still_there(experiment: "Experiment", summary: "Summary") -> None:
+    """Raises IntegrityError where results of this sweep were deleted while it went on."""
+    ended = {*summary.done, *summary.skipped, *summary.diverged}
+    deleted = sum(not experiment.finished(run_id) for run_id in ended)
+    if deleted:
+        what = f"results were deleted during training: {deleted} of {counted(len(ended), 'finished run')}"
+        raise IntegrityError(what, str(experiment.folder), "run the same command again")
 
 
 def _measure(study: "Study", experiment: "Experiment") -> None:

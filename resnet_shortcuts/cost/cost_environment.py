@@ -1,7 +1,6 @@
 """Where a cost was measured, and how much other programs ran meanwhile; imports no torch."""
 
 import os
-import platform
 
 import psutil
 
@@ -25,24 +24,18 @@ def hardware(request: CostRequest) -> TimedHardware:
 
 def environment(request: CostRequest) -> CostEnvironment:
     """The hardware, versions, and settings of the process that measures."""
-    timed = hardware(request)
-    return CostEnvironment(
-        device=timed.device,
-        memory_format=timed.memory_format,
-        hardware=timed.hardware,
-        cores=machine.hardware().cores,
-        allocator=machine.hardware().allocator,
-        torch=machine.hardware().torch,
-        threads=request.threads,
-        precision=request.precision,
-        batch_size=request.batch_size,
-        commit=machine.commit(),
-        python=platform.python_version(),
-        platform=platform.platform(),
-        memory_bytes=machine.memory_bytes(),
-        preloaded=os.environ.get("LD_PRELOAD") or None,
-        malloc={name: value for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")},
-    )
+    here = machine.hardware()
+    facts = {
+        **machine.environment(),
+        **hardware(request).model_dump(),
+        "allocator": here.allocator,
+        "torch": here.torch,
+        "threads": request.threads,
+        "precision": request.precision,
+        "batch_size": request.batch_size,
+        "malloc": {name: value for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")},
+    }
+    return CostEnvironment.model_validate(facts)
 
 
 class OtherLoad:

@@ -1,12 +1,11 @@
 """The request of a cost pass and its report, as JSON-able models; imports no torch."""
 
-import hashlib
-import json
 import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.shortcuts.catalogue import label_meant
 from resnet_shortcuts.training.step_settings import StepSettings
@@ -140,7 +139,7 @@ class TimedHardware(BaseModel):
 
 
 class CostEnvironment(TimedHardware):
-    """The hardware, and what else a reader of the figures wants to know; keys of other versions are kept."""
+    """The hardware, what comparisons read of it, and all of `machine.environment`; keys of other versions are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -150,12 +149,6 @@ class CostEnvironment(TimedHardware):
     threads: int | None = None
     precision: str | None = None
     batch_size: int | None = None
-    commit: str | None = None
-    python: str | None = None
-    platform: str | None = None
-    memory_bytes: int | None = None
-    preloaded: str | None = None
-    malloc: dict[str, str] | None = None
 
 
 class CostReport(Frozen):
@@ -183,8 +176,7 @@ def report_key(request: CostRequest, hardware: TimedHardware) -> str:
     """
     asked = request.model_dump(mode="json", exclude={"seconds", "target", "min_rounds", "max_rounds", "seed"})
     facts = hardware.model_dump(include=set(TimedHardware.model_fields))
-    text = json.dumps({"format": FORMAT, "asked": asked, "hardware": facts}, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return sha256(canonical({"format": FORMAT, "asked": asked, "hardware": facts}))[:16]
 
 
 def train_seconds(row: CostRow, *, steps: int, evaluation_images: int, evaluation_batch_size: int) -> float | None:

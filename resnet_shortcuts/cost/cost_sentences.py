@@ -17,8 +17,8 @@ def sentences(report: CostReport) -> list[str]:
     """
     races = {race.network: race for race in report.races}
     networks = dict.fromkeys(row.network for row in report.rows)
-    found = [_sentence(network, report, races.get(network)) for network in networks]
-    return [sentence for sentence in found if sentence is not None]
+    claims = (_sentence(network, report, races.get(network)) for network in networks)
+    return [claim for claim in claims if claim is not None]
 
 
 def how_measured(report: CostReport) -> list[str]:
@@ -32,15 +32,15 @@ def how_measured(report: CostReport) -> list[str]:
         "rounds": "that was the most rounds allowed",
         "budget": f"the budget of {request.seconds:g} s was spent",
     }
-    told = []
+    lines = []
     for race in report.races:
         steps, rounds = counted(race.steps_per_turn, "step"), counted(race.rounds, "round")
         noise = "too few for an interval of the A/A control"
         if race.noise is not None:
             noise = f"the ratio of {race.baseline} to itself is 1 within {race.noise * 100:.1f} %"
         place = ", ".join(str(part) for part in where if part)
-        told.append(f"{race.network}: {rounds} of {steps} a strategy, then {reasons[race.stopped]}; {noise}; {place}.")
-    return told
+        lines.append(f"{race.network}: {rounds} of {steps} a strategy, then {reasons[race.stopped]}; {noise}; {place}.")
+    return lines
 
 
 def cost_rows(report: CostReport) -> list[dict[str, Any]]:
@@ -77,22 +77,22 @@ def _sentence(network: str, report: CostReport, race: Race | None) -> str | None
     if baseline is None or not rivals:
         return None
     claims: list[str] = []
-    silent: list[str] = []
-    open_: list[str] = []
+    within_noise: list[str] = []
+    inconclusive: list[str] = []
     for row in rivals:
         parts = [part for part in (_time(row, race), _memory(row, baseline)) if part]
-        unsettled = _unsettled(row, race)
-        if unsettled:
-            open_.append(f"{row.shortcut} ({unsettled})")
+        interval = _inconclusive(row, race)
+        if interval:
+            inconclusive.append(f"{row.shortcut} ({interval})")
         if parts:
             claims.append(f"{row.shortcut} costs {' and '.join(parts)}")
-        elif not unsettled:
-            silent.append(row.shortcut)
+        elif not interval:
+            within_noise.append(row.shortcut)
     words = [f"{claim} than {baseline_name}" if place == 0 else claim for place, claim in enumerate(claims)]
-    if silent:
-        words.append(_others(silent, bool(claims), baseline_name, race))
-    if open_:
-        words.append(f"time not settled: {', '.join(open_)}")
+    if within_noise:
+        words.append(_others(within_noise, bool(claims), baseline_name, race))
+    if inconclusive:
+        words.append(f"inconclusive in time: {', '.join(inconclusive)}")
     return f"{network}: {'; '.join(words)}."
 
 
@@ -110,7 +110,7 @@ def _time(row: CostRow, race: Race | None) -> str | None:
     return f"{middle} % ({first} to {last}) {'more' if more else 'less'} time"
 
 
-def _unsettled(row: CostRow, race: Race | None) -> str | None:
+def _inconclusive(row: CostRow, race: Race | None) -> str | None:
     """'−1 to +12 %' where time is neither claimed nor near: its middle is beyond the noise, or an end twice as far."""
     if _time(row, race) or row.ratio is None or row.ratio_interval is None or race is None or race.noise is None:
         return None
@@ -130,9 +130,9 @@ def _memory(row: CostRow, baseline: CostRow) -> str | None:
     return f"{abs(change) * 100:.0f} % {'more' if change > 0 else 'less'} memory"
 
 
-def _others(silent: Sequence[str], some_claimed: bool, baseline: str, race: Race | None) -> str:
-    who = "the others" if some_claimed and len(silent) > 1 else _listed(silent)
-    verb = "is" if who == silent[0] else "are"
+def _others(within_noise: Sequence[str], some_claimed: bool, baseline: str, race: Race | None) -> str:
+    who = "the others" if some_claimed and len(within_noise) > 1 else _listed(within_noise)
+    verb = "is" if who == within_noise[0] else "are"
     if race is None or race.noise is None:
         why = "not timed" if race is None else f"too few rounds ({race.rounds}) to tell"
         return f"{who} {'keeps' if verb == 'is' else 'keep'} as much memory as {baseline}, time: {why}"

@@ -75,14 +75,14 @@ def figures_of(request: CostRequest, network: str, shortcut: str) -> Figures:
 
     Memory first, so that counting cannot raise the peak; a strategy that runs out of it has its counts and an `error`.
     """
-    found: Figures = {}
+    results: Figures = {}
     for name, figures in (("memory", _memory), ("counts", _counts)):
         if name in request.passes:
             try:
-                found.update(figures(request, network, shortcut))
+                results.update(figures(request, network, shortcut))
             except FAILURES as problem:
-                found["error"] = failure(request, problem)
-    return found
+                results["error"] = failure(request, problem)
+    return results
 
 
 def _memory(request: CostRequest, network: str, shortcut: str) -> Figures:
@@ -98,15 +98,15 @@ def _memory(request: CostRequest, network: str, shortcut: str) -> Figures:
     for _ in range(STEPS):
         step()
     if request.device_type == "cpu":
-        found: Figures = {"peak_memory_bytes": resident(peak=True) - before}
+        results: Figures = {"peak_memory_bytes": resident(peak=True) - before}
     else:
         torch.cuda.synchronize(request.device)
-        found = {
+        results = {
             "peak_memory_bytes": torch.cuda.max_memory_allocated(request.device) - before,
             "peak_reserved_bytes": torch.cuda.max_memory_reserved(request.device),
         }
     kept = counting.saved_bytes(model, request.input_shape, request.batch_size, request.precision)
-    return {**found, "memory": counting.memory(model, optimizer, kept).model_dump()}
+    return {**results, "memory": counting.memory(model, optimizer, kept).model_dump()}
 
 
 def _allocated(request: CostRequest) -> int:
@@ -130,7 +130,7 @@ def _counts(request: CostRequest, network: str, shortcut: str) -> Figures:
 
 
 def measure_all(request: CostRequest, labels: Iterable[Label]) -> Iterator[tuple[Label, Figures]]:
-    """`figures_of` each label in a process of its own; one that dies has the figure `error`.
+    """`figures_of` each label in a process of its own; one that ends early has the figure `error`.
 
     On a CPU as many run side by side as there are cores and as memory allows, judged by the first, which runs alone: a
     process's resident size does not depend on its neighbours.

@@ -1,7 +1,5 @@
 """What every source of images gives: a stamp that is cheap to take, and contents that are decoded when asked."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.errors import DataError, EnvironmentFault
+from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.paths import expand
 
 Images = NDArray[np.uint8]
@@ -83,8 +82,7 @@ def base_folder(spec: DataSpec, data_root: Path | None) -> Path | None:
 
 def digest(value: Any) -> str:
     """SHA-256 of a JSON-able value in canonical form."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(canonical(value, ensure_ascii=True))
 
 
 def from_array(images: Images, labels: Labels) -> Part:

@@ -136,8 +136,8 @@ def newest(folder: Path, run_id: str, warn: Callable[[str], None]) -> Checkpoint
 
 
 def of_newer_version(folder: Path) -> bool:
-    """Whether a newer version of this package has written a checkpoint here."""
-    for path in _manifests(folder):
+    """Whether a newer version of this package has written a checkpoint, or why a run failed, into this work folder."""
+    for path in (*_manifests(folder), folder / "failed.json"):
         try:
             sealed_files.parse(sealed_files.read(path), path)
         except NewerFormatError:

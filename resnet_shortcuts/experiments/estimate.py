@@ -23,27 +23,30 @@ class Estimate:
 
 def estimate(study: Study, rows: list[dict[str, Any]]) -> Estimate:
     """Add to each row ``seconds``: elapsed time of its runs to do, from a short timing of the baseline."""
-    jobs = jobs_of(study, None)
-    baseline = baseline_of(study.config)
-    for row in rows:
-        row["seconds"] = None
+    jobs, baseline = jobs_of(study, None), baseline_of(study.config)
     to_do = any(row["runs_to_do"] for row in rows)
-    if to_do:
-        probe = cost_request(study, passes=("time",), seconds=PROBE_SECONDS, min_rounds=1, max_rounds=4)
-        probe = probe.model_copy(update={"shortcuts": {baseline: probe.shortcuts[baseline]}})
-        report = run_cost_pass(probe, environ=processes.environment(1))
-        for row in rows:
-            timed = report.row(row["network"], baseline)
-            seconds = timed and train_seconds(
-                timed,
-                steps=study.steps,
-                evaluation_images=study.evaluation_images,
-                evaluation_batch_size=study.config.train.batch_size,
-            )
-            of_baseline = next(
-                other for other in rows if (other["network"], other["shortcut"]) == (row["network"], baseline)
-            )
-            if seconds:
-                scale = row["multiply_adds"] / of_baseline["multiply_adds"]
-                row["seconds"] = (seconds * scale + A_RUN_SECONDS) * row["runs_to_do"] / max(1, jobs)
+    seconds = _seconds_of_baseline(study, baseline) if to_do else {}
+    multiply_adds = {row["network"]: row["multiply_adds"] for row in rows if row["shortcut"] == baseline}
+    for row in rows:
+        of_baseline = seconds.get(row["network"])
+        if of_baseline:
+            of_this = of_baseline * row["multiply_adds"] / multiply_adds[row["network"]]
+            row["seconds"] = (of_this + A_RUN_SECONDS) * row["runs_to_do"] / max(1, jobs)
+        else:
+            row["seconds"] = None
     return Estimate(f"estimated from {PROBE_SECONDS:.0f} s of timing" if to_do else None, jobs)
+
+
+def _seconds_of_baseline(study: Study, baseline: str) -> dict[str, float | None]:
+    """Seconds of one run of the baseline on each network, from a few timed steps."""
+    probe = cost_request(study, passes=("time",), seconds=PROBE_SECONDS, min_rounds=1, max_rounds=4)
+    probe = probe.model_copy(update={"shortcuts": {baseline: probe.shortcuts[baseline]}})
+    return {
+        row.network: train_seconds(
+            row,
+            steps=study.steps,
+            evaluation_images=study.evaluation_images,
+            evaluation_batch_size=study.config.train.batch_size,
+        )
+        for row in run_cost_pass(probe, environ=processes.environment(1)).rows
+    }

@@ -1,17 +1,17 @@
 """Properties of strategies as ``rsc verify`` measures them, kept: they depend on our code and torch alone."""
 
-import hashlib
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import resnet_shortcuts
 from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import sealed_files
+from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.paths import cache_folder
+from resnet_shortcuts.source_hash import PACKAGE
 
 SEEDS = 5
 DEPTHS = (56,)  # deep enough that a gradient could get lost, and a second a strategy
@@ -25,11 +25,9 @@ def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds
     """
     path = cache_folder() / "verify" / f"{_key(names, seeds)}.json"
     if path.is_file():
-        try:
+        with contextlib.suppress(IntegrityError):  # damaged: measured anew and replaced below
             rows: list[dict[str, Any]] = sealed_files.parse(sealed_files.read(path), path)["rows"]
             return rows
-        except IntegrityError:
-            pass  # damaged: measured anew and replaced below
     from resnet_shortcuts.properties.network_checks import verify_over_seeds
 
     tell(f"measuring what {', '.join(names)} do, from {seeds} seeds (a minute or two; kept for the next time)")
@@ -40,11 +38,7 @@ def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds
 
 def _key(names: Sequence[str], seeds: int) -> str:
     """A hash of everything that the measurements follow from."""
-    digest = hashlib.sha256(
-        repr((tuple(names), seeds, DEPTHS, metadata.version("torch"), metadata.version("numpy"))).encode()
-    )
-    package = Path(resnet_shortcuts.__file__).parent
-    for room in ("shortcuts", "models", "properties", "training"):
-        for source in sorted((package / room).glob("*.py")):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+    settings = canonical([list(names), seeds, DEPTHS, metadata.version("torch"), metadata.version("numpy")])
+    rooms = ("shortcuts", "models", "properties", "training")
+    sources = [source.read_bytes() for room in rooms for source in sorted((PACKAGE / room).glob("*.py"))]
+    return sha256(settings, *sources)[:16]

@@ -8,19 +8,8 @@ from typing import Protocol
 from resnet_shortcuts.child_process import Child, Ready, launch
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import processes
-from resnet_shortcuts.experiments.home import FolderHome
-from resnet_shortcuts.experiments.run_job import (
-    EVENTS,
-    Busy,
-    Done,
-    Failed,
-    Finished,
-    Lost,
-    RunEvent,
-    RunJob,
-    Stopped,
-    WorkerSetup,
-)
+from resnet_shortcuts.experiments.home import Home
+from resnet_shortcuts.experiments.run_job import EVENTS, Done, Failed, Left, Lost, RunEvent, RunJob, WorkerSetup
 from resnet_shortcuts.experiments.store import Experiment
 
 _LISTEN_SECONDS = 0.2  # how long to wait for an event before signals and other processes' runs are looked at again
@@ -44,6 +33,7 @@ class Pool(Protocol):
 
     def stop(self) -> int:
         """Let what is running save its checkpoint and end; how many runs did not save in time."""
+        return 0
 
     def kill(self) -> None:
         """End everything now."""
@@ -89,9 +79,9 @@ class ProcessPool(Pool):
                 if isinstance(event, Ready):
                     worker.ready, self._failed_starts = True, 0
                     continue
-                if isinstance(event, Stopped):  # not asked for here: it ends now, and its run is lost
+                if event.event == "stopped":  # not asked for here: it ends now, and its run is lost
                     continue
-                if isinstance(event, Done | Failed | Busy | Finished):
+                if isinstance(event, Done | Failed | Left):
                     worker.run_id = None
                     worker.leaving = isinstance(event, Failed)
                 handle(event)
@@ -164,17 +154,13 @@ class InProcessPool(Pool):
 
         from resnet_shortcuts.experiments.training_session import train_run
 
-        home = FolderHome(Experiment(self._setup.results, self._setup.name), handle)
+        home = Home(Experiment(self._setup.results, self._setup.name), handle)
         threads = torch.get_num_threads()
         torch.set_num_threads(self._setup.threads)
         try:
             handle(train_run(home, self._setup, job, self._stopping))
         finally:
             torch.set_num_threads(threads)
-
-    def stop(self) -> int:
-        """See `Pool`."""
-        return 0
 
     def kill(self) -> None:
         """See `Pool`."""

@@ -95,22 +95,12 @@ class Failed(Event):
     damaged: bool
 
 
-class Busy(Event):
-    """Another process trains it."""
+class Left(Event):
+    """Not trained to its end here: another process trains it (busy) or has published its result (elsewhere), or the run
+    was stopped as asked, with a checkpoint saved.
+    """
 
-    event: Literal["busy"] = "busy"
-
-
-class Finished(Event):
-    """Another process has published its result."""
-
-    event: Literal["elsewhere"] = "elsewhere"
-
-
-class Stopped(Event):
-    """As asked, a checkpoint is saved and the run is left."""
-
-    event: Literal["stopped"] = "stopped"
+    event: Literal["busy", "elsewhere", "stopped"]
 
 
 class Lost(Event):
@@ -121,7 +111,7 @@ class Lost(Event):
     started: bool
 
 
-RunEvent = Trained | Remark | Done | Failed | Busy | Finished | Stopped | Lost | Fault
+RunEvent = Trained | Remark | Done | Failed | Left | Lost | Fault
 EVENTS: TypeAdapter[RunEvent | Ready] = TypeAdapter(Annotated[RunEvent | Ready, Field(discriminator="event")])
 
 

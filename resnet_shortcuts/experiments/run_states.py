@@ -36,47 +36,53 @@ class RunState:
 def list_runs(experiment: Experiment) -> list[RunState]:
     """Every run of the plan, in its order, then what else is stored. Changes nothing."""
     plan = experiment.plan()
-    states = [_state_of(experiment, run) for run in plan.runs]
-    for run_id in experiment.left_over(plan):
+    finished, begun = experiment.finished_ids(), experiment.begun_ids()
+    states = []
+    for planned in plan.runs:
+        state, reason, accuracy = "planned", "", None
         try:
-            run = experiment.run(run_id)
-        except RscError as error:
-            states.append(RunState(run_id, "", "", None, _unreadable(error), str(error)))
-        else:
-            reason, accuracy = "the plan does not name it", run.test_accuracy
-            state = RunState(run_id, run.network, run.shortcut, run.seed, "left over", reason, accuracy, run.recipe)
-            states.append(state)
-    return states
+            if planned.run_id in finished:
+                state, reason, accuracy = _finished(experiment, planned)
+            elif planned.run_id in begun:
+                state, reason, accuracy = _begun(experiment, planned)
+        except IntegrityError as error:
+            state, reason = _unreadable(error), str(error)
+        labels = (planned.run_id, planned.network, planned.shortcut, planned.seed)
+        states.append(RunState(*labels, state, reason, accuracy, planned.recipe))
+    return states + [_left_over(experiment, run_id) for run_id in experiment.left_over(plan)]
+
+
+def _finished(experiment: Experiment, planned: "PlannedRun") -> tuple[str, str, float | None]:
+    """State, reason and accuracy of a run whose result is published."""
+    run = experiment.run(planned.run_id, planned.science).verify()
+    return run.status, run.reason, run.test_accuracy
+
+
+def _begun(experiment: Experiment, planned: "PlannedRun") -> tuple[str, str, float | None]:
+    """Of a run with a work folder. If none of its checkpoints is good, that counts, whatever failed before."""
+    work = experiment.work_folder(planned.run_id)
+    if locks.is_held(work / LOCK):
+        return "running", "", None
+    if experiment.finished(planned.run_id):  # since the listing
+        return _finished(experiment, planned)
+    failure = experiment.failure(planned.run_id)
+    checkpoint = checkpoints.newest(work, planned.run_id, warn=lambda text: None)
+    if failure:
+        return "failed", failure.reason, None
+    return "interrupted", "a checkpoint is kept" if checkpoint else "no checkpoint yet", None
+
+
+def _left_over(experiment: Experiment, run_id: str) -> RunState:
+    try:
+        run = experiment.run(run_id)
+    except RscError as error:
+        return RunState(run_id, "", "", None, _unreadable(error), str(error))
+    reason = "the plan does not name it"
+    return RunState(run_id, run.network, run.shortcut, run.seed, "left over", reason, run.test_accuracy, run.recipe)
 
 
 def _unreadable(error: RscError) -> str:
     return "newer" if isinstance(error, NewerFormatError) else "damaged"
-
-
-def _state_of(experiment: Experiment, planned: "PlannedRun") -> RunState:
-    state, reason, accuracy = _look(experiment, planned)
-    labels = (planned.run_id, planned.network, planned.shortcut, planned.seed)
-    return RunState(*labels, state, reason, accuracy, planned.recipe)
-
-
-def _look(experiment: Experiment, planned: "PlannedRun") -> tuple[str, str, float | None]:
-    """State, reason and accuracy of a run."""
-    run_id = planned.run_id
-    work = experiment.work_folder(run_id)
-    try:
-        if experiment.finished(run_id):
-            run = experiment.run(run_id, planned.science).verify()
-            return run.status, run.reason, run.test_accuracy
-        if work.is_symlink() or not work.is_dir():
-            return "planned", "", None
-        if locks.is_held(work / LOCK):
-            return "running", "", None
-        checkpoint = checkpoints.newest(work, run_id, warn=lambda text: None)
-    except IntegrityError as error:  # of checkpoints, none is good: to go on would fail, whatever failed before
-        return _unreadable(error), str(error), None
-    if failure := experiment.failure(run_id):
-        return "failed", failure.reason, None
-    return "interrupted", "a checkpoint is kept" if checkpoint else "no checkpoint yet", None
 
 
 def prunable(experiment: Experiment) -> list[Path]:
@@ -84,10 +90,9 @@ def prunable(experiment: Experiment) -> list[Path]:
 
     What a newer version has begun is left to it.
     """
-    base = experiment.folder / "work"
-    folders = sorted(path for path in base.iterdir() if holds_work(path)) if base.is_dir() else []
-    idle = [path for path in folders if not experiment.finished(path.name) and not locks.is_held(path / LOCK)]
-    return [path for path in idle if not checkpoints.of_newer_version(path)]
+    folders = [experiment.work_folder(name) for name in sorted(experiment.begun_ids())]
+    ours = [path for path in folders if holds_work(path) and not experiment.finished(path.name)]
+    return [path for path in ours if not locks.is_held(path / LOCK) and not checkpoints.of_newer_version(path)]
 
 
 def prune(experiment: Experiment) -> list[Path]:

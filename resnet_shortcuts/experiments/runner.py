@@ -13,14 +13,12 @@ from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.child_process import Fault
 from resnet_shortcuts.config.experiment_config import Config
 from resnet_shortcuts.errors import BusyError, EnvironmentFault, Exit, IntegrityError, RscError
-from resnet_shortcuts.experiments.home import FolderHome
+from resnet_shortcuts.experiments.home import Home
 from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.pools import InProcessPool, Pool, ProcessPool
 from resnet_shortcuts.experiments.run_job import (
-    Busy,
     Done,
     Failed,
-    Finished,
     Lost,
     Remark,
     RunEvent,
@@ -141,7 +139,10 @@ def run_plan(
 
 
 class _Sweep:
-    """The runs of a plan on their way: ``queue``, then ``running`` or ``elsewhere``, then in the ``summary``."""
+    """The runs of a plan on their way: ``queue``, then ``running``, then in the ``summary``.
+
+    ``waited_for`` are the ids of those in the queue that another process was seen to train.
+    """
 
     def __init__(
         self,
@@ -154,16 +155,16 @@ class _Sweep:
     ) -> None:
         self.plan, self.config, self.experiment, self.pool = plan, config, experiment, pool
         self.progress, self.wait = progress, wait
-        self.home = FolderHome(experiment, self.handle)
+        self.home = Home(experiment, self.handle)
         self.queue: deque[PlannedRun] = deque()
         self.running: dict[str, PlannedRun] = {}
-        self.elsewhere: list[PlannedRun] = []
+        self.waited_for: set[str] = set()
         self.losses: Counter[str] = Counter()
         self.summary = Summary()
         self.finished = 0
 
     def report(self, kind: str, run: PlannedRun, **details: Any) -> None:
-        """Pass an event on to whoever shows the progress."""
+        """Pass an event on to what shows the progress."""
         self.progress(SweepEvent(kind, run, self.finished, len(self.plan.runs), **details))
 
     def skip_finished(self) -> None:
@@ -184,21 +185,28 @@ class _Sweep:
 
     def unfinished(self) -> bool:
         """Whether there is anything left to train or to wait for."""
-        return bool(self.queue or self.elsewhere or self.running)
+        return bool(self.queue or self.running)
 
     def hand_out(self) -> None:
-        """Give the pool as many runs as it takes."""
-        self._look_elsewhere()
-        while self.queue and self.pool.free():
-            run = self.queue.popleft()
+        """Give the pool as many runs as it takes, but none that another process trains or has finished."""
+        for run in list(self.queue):
+            if not self.pool.free():
+                return
             if self.experiment.finished(run.run_id):
+                self.queue.remove(run)
                 self._skip("elsewhere", run, self.experiment.run(run.run_id))
-            elif locks.is_held(self.experiment.work_folder(run.run_id) / LOCK):
+            elif locks.is_held(self._lock_of(run)):
                 self._wait_for(run)
             else:
+                self.queue.remove(run)
+                self.waited_for.discard(run.run_id)
                 self.running[run.run_id] = run
                 self.pool.start(run_job(run, self.config, self.losses[run.run_id]))
                 self.report("started", run)
+        if self.queue and not self.running and not self.wait:
+            verb = "is" if len(self.queue) == 1 else "are"
+            what = f"{counted(len(self.queue), 'run')} {verb} being trained by another process"
+            raise BusyError(what, str(self.experiment.folder), "try again later, or leave --no-wait out")
 
     def handle(self, event: RunEvent) -> None:
         """Act on an event of the pool. Raises the error that a worker process met in its environment."""
@@ -214,12 +222,10 @@ class _Sweep:
             self._done(run, event)
         elif isinstance(event, Failed):
             self._failed(run, event.reason, self.summary.damaged if event.damaged else self.summary.failed)
-        elif isinstance(event, Busy):
-            self._wait_for(run)
-        elif isinstance(event, Finished):
-            self._skip("elsewhere", run, self.experiment.run(run.run_id))
         elif isinstance(event, Lost):
             self._lost(run, event)
+        else:  # another process has it, or had it: see `hand_out`
+            self.queue.append(run)
         return None
 
     def _done(self, run: PlannedRun, event: Done) -> None:
@@ -242,7 +248,7 @@ class _Sweep:
         self.report("failed", run, text=reason)
 
     def _lost(self, run: PlannedRun, event: Lost) -> None:
-        """Resume a run whose process was killed, which is no fault of the run, unless that happened too often."""
+        """Resume a run whose process was killed, which says nothing of the run, unless that happened too often."""
         self.losses[run.run_id] += event.started
         losses = self.losses[run.run_id]
         if losses < MAX_LOSSES:
@@ -264,22 +270,12 @@ class _Sweep:
         self.report(kind, run, test_accuracy=stored.test_accuracy)
 
     def _wait_for(self, run: PlannedRun) -> None:
-        self.elsewhere.append(run)
-        self.report("waiting", run, text=f"{locks.holder(self.experiment.work_folder(run.run_id) / LOCK)} trains it")
+        if run.run_id not in self.waited_for:
+            self.waited_for.add(run.run_id)
+            self.report("waiting", run, text=f"{locks.holder(self._lock_of(run))} trains it")
 
-    def _look_elsewhere(self) -> None:
-        """Take note of what other processes have finished, and take up what they have dropped."""
-        for run in list(self.elsewhere):
-            if self.experiment.finished(run.run_id):
-                self.elsewhere.remove(run)
-                self._skip("elsewhere", run, self.experiment.run(run.run_id))
-            elif not locks.is_held(self.experiment.work_folder(run.run_id) / LOCK):
-                self.elsewhere.remove(run)
-                self.queue.append(run)
-        if self.elsewhere and not self.wait and not self.queue and not self.running:
-            verb = "is" if len(self.elsewhere) == 1 else "are"
-            what = f"{counted(len(self.elsewhere), 'run')} {verb} being trained by another process"
-            raise BusyError(what, str(self.experiment.folder), "try again later, or leave --no-wait out")
+    def _lock_of(self, run: PlannedRun) -> Path:
+        return self.experiment.work_folder(run.run_id) / LOCK
 
 
 def _check_free_space(folder: Path) -> None:

@@ -32,18 +32,12 @@ Model = TypeVar("Model", bound=BaseModel)
 class NewerFormatError(IntegrityError):
     """A file of a newer version of this package: not damaged, so it is never moved, replaced or trained again."""
 
-    def __init__(self, kind: str, written: int, read: int, where: Path | str) -> None:
-        todo = "upgrade resnet-shortcuts to the version that wrote it, or a newer one"
-        super().__init__(f"{kind} of format {written} (this version reads {read})", str(where), todo)
-
-    def __reduce__(self) -> Any:
-        return IntegrityError, (self.what, self.where, self.todo)
-
 
 def check_format(written: Any, kind: str, where: Path | str, read: int = FORMAT) -> None:
     """Raises NewerFormatError for a format number above ``read``."""
     if isinstance(written, int) and written > read:
-        raise NewerFormatError(kind, written, read, where)
+        todo = "upgrade resnet-shortcuts to the version that wrote it, or a newer one"
+        raise NewerFormatError(f"{kind} of format {written} (this version reads {read})", str(where), todo)
 
 
 def render(document: Mapping[str, Any]) -> bytes:

@@ -275,17 +275,24 @@ class Experiment:
 
     def left_over(self, plan: "Plan | None" = None) -> list[str]:
         """Ids of stored runs that the plan does not name. ``plan``: as already read; reading it again takes time."""
-        planned = {run.run_id for run in (plan or self.plan()).runs}
-        names = {path.name for path in self._runs.iterdir()} if self._runs.is_dir() else set()
-        return sorted(name for name in names - planned if not name.startswith("."))
+        return sorted(self.finished_ids() - {run.run_id for run in (plan or self.plan()).runs})
+
+    def finished_ids(self) -> set[str]:
+        """Ids of the runs whose result is published: `finished` of each, in one look."""
+        names = os.listdir(self._runs) if self._runs.is_dir() else []  # noqa: PTH208 (thousands of names)
+        return {name for name in names if not name.startswith(".")}
+
+    def begun_ids(self) -> set[str]:
+        """Ids of the runs that have a work folder."""
+        base = self.folder / "work"
+        with os.scandir(base) if base.is_dir() else contextlib.nullcontext(()) as entries:
+            return {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
 
     def _ended(self, run_id: str) -> StoredRun | None:
-        if self.finished(run_id):
-            try:
-                return self.run(run_id).verify()
-            except IntegrityError:
-                return None
-        return self.failure(run_id)
+        try:
+            return self.run(run_id).verify() if self.finished(run_id) else self.failure(run_id)
+        except IntegrityError:
+            return None
 
     def intact(self, run_id: str) -> bool:
         """Whether a result is published and every file of it is as it was written."""
@@ -295,9 +302,11 @@ class Experiment:
             return False
 
     def failure(self, run_id: str) -> StoredRun | None:
-        """The record of a crash that no later attempt has repaired."""
+        """The record of a crash that no later attempt has repaired. Raises NewerFormatError."""
         try:
             return StoredRun.read(self.work_folder(run_id), FAILED)
+        except NewerFormatError:
+            raise
         except IntegrityError:
             return None  # none, or one that was cut short: the run is simply not finished
 
@@ -371,7 +380,7 @@ def discard_work(folder: Path, lock: locks.Lock) -> None:
     """Delete what this package has put into a work folder and release its lock, the lock file last, so that another
     process never takes up a half-emptied folder. Other files stay, and the folder with them.
     """
-    for path in folder.iterdir():
+    for path in list(folder.iterdir()) if folder.is_dir() else ():
         if path.name != LOCK and _OWN_WORK.fullmatch(path.name):
             durable.discard(path)
     with contextlib.suppress(OSError):

@@ -15,12 +15,13 @@ from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.data.prepare import describe, prepare
 from resnet_shortcuts.data.source_contract import base_folder
-from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, SettingError, UsageError
+from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, UsageError
 from resnet_shortcuts.experiments import processes, sealed_files
 from resnet_shortcuts.experiments.plan import Plan, SealedVerdicts, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.sealing import seal_of
 from resnet_shortcuts.experiments.store import Experiment, read_costs
+from resnet_shortcuts.experiments.trainability import check_layers
 from resnet_shortcuts.paths import cache_folder
 from resnet_shortcuts.shortcuts.catalogue import label_meant
 from resnet_shortcuts.training.recipe import evaluated_images, total_steps
@@ -134,7 +135,7 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
     """
     from resnet_shortcuts.cost.counting import multiply_adds, outline, parameters
 
-    _check_single_images(study)
+    check_layers(study)
     rows = []
     for network in study.config.networks:
         for shortcut in study.config.shortcuts:
@@ -148,35 +149,6 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def check_networks(study: Study) -> None:
-    """Build every network with every strategy once, without memory. Raises UsageError where one cannot serve it, and
-    SettingError where batches of one image cannot be trained on.
-    """
-    from resnet_shortcuts.models.networks import check_network
-
-    for network in study.config.networks:
-        for shortcut in study.config.shortcuts:
-            check_network(network, shortcut, in_channels=study.input_shape[0], num_classes=study.classes)
-    _check_single_images(study)
-
-
-def _check_single_images(study: Study) -> None:
-    """Raises SettingError where batches of one image leave a batch normalisation a single value a channel."""
-    from resnet_shortcuts.models.networks import norm_of_one_value
-
-    if study.config.train.batch_size > 1:
-        return
-    for network in study.config.networks:
-        for shortcut in study.config.shortcuts:
-            norm = norm_of_one_value(network, shortcut, study.input_shape)
-            if norm:
-                what = (
-                    f"train.batch_size 1 leaves '{norm}' of {network.label} with {shortcut.name} one value a channel, "
-                    "and batch normalisation needs more (images x height x width)"
-                )
-                raise SettingError(what, "train.batch_size", "at least 2: --set train.batch_size=2")
 
 
 def cost_request(study: Study, **changes: Any) -> CostRequest:

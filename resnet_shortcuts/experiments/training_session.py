@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError
+from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError, is_out_of_memory
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint, Pace
 from resnet_shortcuts.experiments.home import Claim, Home
-from resnet_shortcuts.experiments.run_job import Done, Failed, Remark, RunEvent, RunJob, Stopped, Trained, WorkerSetup
+from resnet_shortcuts.experiments.run_job import Done, Failed, Left, Remark, RunEvent, RunJob, Trained, WorkerSetup
 from resnet_shortcuts.experiments.run_record import Host, Resume
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
 
@@ -49,7 +49,7 @@ def train_run(
         with logging(claim.log) if logging else contextlib.nullcontext():
             return _Session(home, claim, setup, job, stopping).train()
     except _Stop:
-        return Stopped(run_id=job.run_id)
+        return Left(run_id=job.run_id, event="stopped")
     except EnvironmentFault:
         raise
     except Exception as error:  # one run failed, and it must not take the others with it
@@ -117,6 +117,7 @@ class _Session:
             train_error=100.0 - outcome.history[-1].train_accuracy if outcome.history else None,
             digests=outcome.digests,
             data_vouched=dataset.vouched,
+            data_warnings=[warning.text for warning in dataset.warnings],
             environment=self.setup.environment,
             code=self.setup.code,
             host=Host(name=socket.gethostname()),
@@ -177,7 +178,8 @@ class _Session:
 
 def _reason(error: Exception, setup: WorkerSetup) -> str:
     text = " ".join(str(error).split())[:300]
-    # PyTorch's CPU allocator raises a plain RuntimeError; only its text tells.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+    if isinstance(error, RscError):
+        return text
+    if is_out_of_memory(error):
         return f"out of memory at batch size {setup.train.batch_size}"
-    return text if isinstance(error, RscError) else f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}"

@@ -162,34 +162,6 @@ def check_network(
         return ResidualNetwork(spec.architecture, strategy, in_channels, num_classes)
 
 
-@torch.no_grad()
-def norm_of_one_value(spec: NetworkSpec, strategy: Strategy, input_shape: tuple[int, int, int]) -> str | None:
-    """The first batch normalisation to which a single image of this (C, H, W) brings one value a channel, or None.
-
-    Of one value there is no variance: torch refuses to train on it.
-    """
-    with torch.random.fork_rng(devices=[]):
-        model = ResidualNetwork(spec.architecture, strategy, input_shape[0], 2).train()
-    set_position(model, 0, 0)
-    single: list[str] = []
-
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if inputs[0].numel() == inputs[0].shape[1]:
-                single.append(name)
-
-        return look
-
-    for name, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.register_forward_pre_hook(watch(name))
-    try:
-        model(torch.zeros(1, *input_shape))
-    except Exception:  # a custom strategy's own error is for its runs to report
-        return next(iter(single), None)
-    return None
-
-
 def set_position(model: nn.Module, seed: int, step: int) -> None:
     """Tell modules that draw at random where in the run they are: a draw depends on (seed, step, site) alone."""
     for module in cast("list[Any]", getattr(model, "random_modules", ())):

@@ -4,18 +4,17 @@ Every random draw is keyed by position, so no generator state belongs here. The 
 rest as JSON, whose floats keep all their bits; nothing here can run code when it is read.
 """
 
-import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
 from resnet_shortcuts.errors import IntegrityError
+from resnet_shortcuts.hashing import sha256
 from resnet_shortcuts.training.epoch_record import EpochRecord
 
 FORMAT = 1
@@ -23,9 +22,10 @@ TENSORS, PROGRESS = "state.safetensors", "progress.json"
 _MOMENTUM, _MODEL = "momentum.", "model."
 
 
-@dataclass
-class Progress:
+class Progress(BaseModel):
     """Where a run stands. ``epoch`` and ``epoch_step`` count from 0; the sums are over the epoch that is open."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     step: int = 0
     epoch: int = 0
@@ -33,7 +33,7 @@ class Progress:
     loss_sum: float = 0.0
     hits: int = 0
     seen: int = 0
-    history: list[EpochRecord] = field(default_factory=list)
+    history: list[EpochRecord] = []
 
 
 def render(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def render(model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progres
         if momentum is not None:
             tensors[_MOMENTUM + name] = momentum
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    document = {"format": FORMAT, **vars(progress), "history": [epoch.as_json() for epoch in progress.history]}
+    document = {"format": FORMAT, **progress.model_dump(), "history": [epoch.as_json() for epoch in progress.history]}
     return {TENSORS: save(plain), PROGRESS: json.dumps(document, allow_nan=False).encode()}
 
 
@@ -73,12 +73,12 @@ def restore(files: Mapping[str, bytes], model: nn.Module, optimizer: torch.optim
 
 def digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
     """SHA-256 over names and bits, whatever the memory format: equal exactly where two states are bit-identical."""
-    sha = hashlib.sha256()
+    parts = []
     for name, tensor in sorted(tensors, key=lambda item: item[0]):
         plain = tensor.detach().cpu().contiguous()
-        sha.update(f"{name}:{plain.dtype}:{tuple(plain.shape)};".encode())
-        sha.update(plain.view(-1).view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()
+        parts.append(f"{name}:{plain.dtype}:{tuple(plain.shape)};".encode())
+        parts.append(plain.view(-1).view(torch.uint8).numpy().tobytes())
+    return sha256(*parts)
 
 
 def momentum_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[tuple[str, torch.Tensor]]:
@@ -91,25 +91,22 @@ def _read_progress(data: bytes) -> Progress:
     try:
         document = json.loads(data)
         written = document.pop("format")
-        if written != FORMAT:
-            todo = "use the version of resnet-shortcuts that wrote it, or a newer one"
-            raise IntegrityError(f"checkpoint format {written} (this version reads {FORMAT})", PROGRESS, todo)
-        history = [EpochRecord.model_validate(epoch) for epoch in document.pop("history")]
-        progress = Progress(**document, history=history)
+        progress = Progress.model_validate(document) if written == FORMAT else None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError("not a checkpoint", PROGRESS, f"delete it ({error})") from error
-    if not math.isfinite(progress.loss_sum):
-        raise IntegrityError("checkpoint holds a loss that is not finite", PROGRESS, "delete it")
+    if progress is None:
+        todo = "use the version of resnet-shortcuts that wrote it, or a newer one"
+        raise IntegrityError(f"checkpoint format {written} (this version reads {FORMAT})", PROGRESS, todo)
     return progress
 
 
-def _check(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], *, needed: bool) -> None:
+def _check(expected: Mapping[str, torch.Tensor], stored: Mapping[str, torch.Tensor], *, needed: bool) -> None:
     for name, tensor in expected.items():
-        if name not in found:
+        if name not in stored:
             if needed:
                 raise _another(name, "the checkpoint has no such tensor")
             continue
-        here, there = (tuple(tensor.shape), tensor.dtype), (tuple(found[name].shape), found[name].dtype)
+        here, there = (tuple(tensor.shape), tensor.dtype), (tuple(stored[name].shape), stored[name].dtype)
         if here != there:
             raise _another(name, f"{there[0]} {there[1]} in the checkpoint, {here[0]} {here[1]} here")
 

@@ -61,9 +61,9 @@ def test_a_time_that_was_not_resolved_is_not_called_equal() -> None:
     (told,) = sentences(
         report(BASE, row("D", 1.05, (0.99, 1.12), 100 * MB), row("E", 1.0, (0.99, 1.01), 100 * MB), noise=0.02)
     )
-    assert told == "ResNet-20: E is within the noise of 2 %; time not settled: D (−1 to +12 %)."
+    assert told == "ResNet-20: E is within the noise of 2 %; inconclusive in time: D (−1 to +12 %)."
     (told,) = sentences(report(BASE, row("D", 1.01, (0.9, 1.12), 103 * MB), noise=0.02))
-    assert told == "ResNet-20: D costs 3 % more memory than A; time not settled: D (−10 to +12 %)."
+    assert told == "ResNet-20: D costs 3 % more memory than A; inconclusive in time: D (−10 to +12 %)."
 
 
 def test_the_noise_is_not_rounded_down() -> None:

@@ -1,17 +1,25 @@
 """Whole sweeps: everything trained, then nothing; failures apart; torch stays out of the parent."""
 
 import json
+import re
+import shutil
+import socket
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import resnet_shortcuts
 from resnet_shortcuts.analysis.reading import read_experiment
+from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import pools, runner
 from resnet_shortcuts.experiments.run_states import list_runs
 from resnet_shortcuts.experiments.runner import resolve_jobs, run_plan
+from resnet_shortcuts.source_hash import source_sha256
 from tests.faults.rig import YAML, make_rig
 
 
@@ -56,6 +64,25 @@ def test_the_environment_is_recorded_with_each_run(rig, first):
     assert environment["jobs"] == 2
     assert environment["packages"]["torch"]
     assert environment["memory_format"] == "channels_last"
+
+
+def test_each_record_holds_the_code_the_host_and_what_is_odd_about_the_data(tmp_path):
+    """Workers write them: of a folder whose test images are its training images."""
+    for name in ("cat", "dog"):
+        for number in range(8):
+            image = np.random.default_rng([number, ord(name[0])]).integers(0, 256, (8, 8, 3), np.uint8)
+            (tmp_path / "data" / "train" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(tmp_path / "data" / "train" / name / f"{number}.png")
+    shutil.copytree(tmp_path / "data" / "train", tmp_path / "data" / "test")
+    data = f"{{source: image-folder, root: {tmp_path / 'data'}, resolution: 8}}"
+    text = re.sub(r"data: .*", f"data: {data}", YAML).replace("batch_size: 32", "batch_size: 8")
+    rig = make_rig(tmp_path, tmp_path / "cache", text, "train.epochs=1")
+    sweep(rig, jobs=1)
+    (run,) = rig.experiment.runs()
+    assert (run.code.version, run.code.source_sha256) == (resnet_shortcuts.__version__, source_sha256())
+    assert run.host.name == socket.gethostname()
+    assert run.data_warnings == [warning.text for warning in load(rig.dataset, rig.config.data).warnings]
+    assert "16 of 16 test images" in run.data_warnings[0]
 
 
 def test_runs_do_not_depend_on_what_the_worker_ran_before(rig, first, tmp_path, tmp_path_factory):

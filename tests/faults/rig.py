@@ -44,7 +44,7 @@ class Rig:
     @property
     def setup(self) -> WorkerSetup:
         setup = worker_setup(self.config, self.plan, self.dataset, self.experiment, "cpu", 1)
-        return setup.model_copy(update={"environment": setup.environment.model_copy(update={"commit": None})})
+        return setup.model_copy(update={"environment": {**setup.environment, "commit": None}})
 
     def job(self, number: int = 0) -> RunJob:
         return run_job(self.plan.runs[number], self.config)

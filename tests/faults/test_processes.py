@@ -1,5 +1,6 @@
 """Whole sweeps with real worker processes: interrupted, killed, sharing a folder. Faults 45 to 55."""
 
+import errno
 import json
 import os
 import random
@@ -10,9 +11,10 @@ import time
 
 import psutil
 import pytest
+import torch
 
 from resnet_shortcuts import durable, locks, machine
-from resnet_shortcuts.errors import EnvironmentFault
+from resnet_shortcuts.errors import EnvironmentFault, is_out_of_memory
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.run_states import list_runs
 from resnet_shortcuts.experiments.runner import run_plan
@@ -198,6 +200,25 @@ def test_fault_49_out_of_memory_names_the_batch_size(server, rig):
     assert states(rig) == ["failed"]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:126] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        RuntimeError("std::bad_alloc"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ],
+    ids=str,
+)
+def test_fault_49_out_of_memory_in_all_its_spellings(error):
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+
+
 def test_fault_50_a_loss_that_is_not_finite_is_an_outcome(server, rig):
     event = server.finish(rig, poison=6)[-1]
     assert (event["event"], event["status"]) == ("done", "diverged")
@@ -237,7 +258,7 @@ def test_fault_51_a_full_disk_ends_the_sweep_with_5(tmp_path, cache):
 def test_fault_53_no_gpu_where_one_was_asked_for():
     if machine.gpu_driver_present():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(EnvironmentFault, match="'cuda' is not there") as raised:
+    with pytest.raises(EnvironmentFault, match="'cuda' is not available") as raised:
         machine.resolve_device("cuda")
     assert raised.value.exit_code == 5
 
