@@ -5,19 +5,19 @@ import json
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import resnet_shortcuts
 from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import sealed_files
 from resnet_shortcuts.paths import cache_folder
+from resnet_shortcuts.properties.property_row import PropertyRow
 
 SEEDS = 5
 DEPTHS = (56,)  # deep enough that a gradient could get lost, and a second a strategy
 
 
-def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds: int = SEEDS) -> list[dict[str, Any]]:
+def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds: int = SEEDS) -> list[PropertyRow]:
     """The rows of `properties.network_checks.verify_over_seeds` for these strategies, from the cache if it has them.
 
     Imports torch only to measure, which takes a while and is announced. Raises EnvironmentFault where the cache
@@ -26,7 +26,7 @@ def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds
     path = cache_folder() / "verify" / f"{_key(names, seeds)}.json"
     if path.is_file():
         try:
-            rows: list[dict[str, Any]] = sealed_files.parse(sealed_files.read(path), path)["rows"]
+            rows: list[PropertyRow] = sealed_files.parse(sealed_files.read(path), path)["rows"]
             return rows
         except IntegrityError:
             pass  # damaged: measured anew and replaced below
