@@ -1,6 +1,6 @@
 """``rsc verify``: measures what strategies do and compares it with what their operations declare."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,6 +8,9 @@ from resnet_shortcuts.cli.options import Debug, Format, Output
 from resnet_shortcuts.cli.output import chosen_format, say, show
 from resnet_shortcuts.errors import Exit, UsageError
 from resnet_shortcuts.tables import Column, Table
+
+if TYPE_CHECKING:
+    from resnet_shortcuts.properties.property_row import PropertyRow
 
 
 def verify(
@@ -38,7 +41,7 @@ def verify(
     asked = [find(name) for name in names or []] or list(strategies())
     from resnet_shortcuts.properties import network_checks as engine
 
-    rows: list[dict[str, Any]] = []
+    rows: list[PropertyRow] = []
     if seeds > 1:
         rows += engine.verify_over_seeds([strategy.name for strategy in asked], seeds, depths or (), say)
     else:
@@ -68,7 +71,7 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
+def _table(rows: "list[PropertyRow]") -> Table:
     columns = [
         Column("strategy", "strategy", label=True),
         Column("property", "property", wrap=True),

@@ -11,7 +11,7 @@ from resnet_shortcuts.child_process import Fault, Message, Request, launch
 from resnet_shortcuts.cost import cost_environment
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, report_key
 from resnet_shortcuts.shortcuts.catalogue import find
-from resnet_shortcuts.shortcuts.custom_sources import CustomSource, check_not_in_this_process_only, needed_sources
+from resnet_shortcuts.shortcuts.custom_sources import CustomSource, needed_sources
 
 Progress = Callable[[str, int, int], None]
 
@@ -64,7 +64,6 @@ def run_cost_pass(
     threads = str(request.threads)
     variables = {**(environ or {}), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     strategies = [find(reference) for reference in request.shortcuts.values()]
-    check_not_in_this_process_only(strategies)
     sources = needed_sources(strategies)
     child = launch(CostPass(request=request, sources=sources), _EVENTS, variables, log)
     try:

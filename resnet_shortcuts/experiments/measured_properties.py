@@ -4,20 +4,20 @@ import contextlib
 import json
 from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Any
 
 from resnet_shortcuts import durable
 from resnet_shortcuts.errors import IntegrityError
 from resnet_shortcuts.experiments import sealed_files
 from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.paths import cache_folder
+from resnet_shortcuts.properties.property_row import PropertyRow
 from resnet_shortcuts.source_hash import PACKAGE
 
 SEEDS = 5
 DEPTHS = (56,)  # deep enough that a gradient could get lost, and a second a strategy
 
 
-def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds: int = SEEDS) -> list[dict[str, Any]]:
+def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds: int = SEEDS) -> list[PropertyRow]:
     """The rows of `properties.network_checks.verify_over_seeds` for these strategies, from the cache if it has them.
 
     Imports torch only to measure, which takes a while and is announced. Raises EnvironmentFault where the cache
@@ -26,7 +26,7 @@ def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds
     path = cache_folder() / "verify" / f"{_key(names, seeds)}.json"
     if path.is_file():
         with contextlib.suppress(IntegrityError):  # damaged: measured anew and replaced below
-            rows: list[dict[str, Any]] = sealed_files.parse(sealed_files.read(path), path)["rows"]
+            rows: list[PropertyRow] = sealed_files.parse(sealed_files.read(path), path)["rows"]
             return rows
     from resnet_shortcuts.properties.network_checks import verify_over_seeds
 

@@ -25,13 +25,8 @@ from resnet_shortcuts.properties.activations import (
 )
 from resnet_shortcuts.properties.declared import declare, zero_channels
 from resnet_shortcuts.properties.information import explained_variance, smooth_fields
-from resnet_shortcuts.properties.operator_checks import (
-    Row,
-    row,
-    verify_activations,
-    verify_information,
-    verify_operator,
-)
+from resnet_shortcuts.properties.operator_checks import row, verify_activations, verify_information, verify_operator
+from resnet_shortcuts.properties.property_row import PropertyRow
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find, strategies
 from resnet_shortcuts.shortcuts.site import Site
@@ -60,7 +55,7 @@ def _block_join(strategy: Strategy, channels: int, stride_first: bool, seed: int
 _VERSIONS = (("v1.5", False), ("v1", True))
 
 
-def verify_block(strategy: Strategy, inputs: RealInputs, *, seed: int = 0) -> list[Row]:
+def verify_block(strategy: Strategy, inputs: RealInputs, *, seed: int = 0) -> list[PropertyRow]:
     """Measure (e): what the join of shortcut and branch lets through, with the stride in the 3x3 (v1.5) or 1x1 (v1).
 
     The block is a bottleneck from C to 2C channels at a transition, He's initialisation. With v1.5 the branch reads
@@ -89,7 +84,7 @@ def verify_block(strategy: Strategy, inputs: RealInputs, *, seed: int = 0) -> li
     return rows
 
 
-def verify_dead_channels(strategy: Strategy, *, seed: int = 0) -> list[Row]:
+def verify_dead_channels(strategy: Strategy, *, seed: int = 0) -> list[PropertyRow]:
     """Channels of ResNet-20's last stage that no gradient reaches when the last BN of each branch starts at 0."""
     spec = NetworkSpec(name=NETWORK, zero_init="force")
     model = build_network(spec, strategy, in_channels=3, num_classes=10, seed=seed)
@@ -136,7 +131,7 @@ def verify_gradients(
     seed: int = 0,
     depths: Sequence[int] = DEPTHS,
     steps: int = STEPS,
-) -> list[Row]:
+) -> list[PropertyRow]:
     """Gradient norms at stem and stages of CIFAR ResNets, at initialisation and after ``steps`` steps of `train`.
 
     What was learnt by then has rows of its own: a norm after training says nothing without the loss it belongs to.
@@ -160,7 +155,7 @@ def verify_gradients(
     return rows
 
 
-def verify_real(strategy: Strategy, inputs: RealInputs, *, seed: int = 0) -> list[Row]:
+def verify_real(strategy: Strategy, inputs: RealInputs, *, seed: int = 0) -> list[PropertyRow]:
     """The operator's properties on `real_inputs`: real images and each stage's real activations."""
     return [
         {**measured, "note": inputs.notes.get(on, "")}
@@ -176,7 +171,7 @@ def verify(
     images: tuple[Tensor, Tensor] | None = None,
     depths: Sequence[int] = (),
     steps: int = STEPS,
-) -> list[Row]:
+) -> list[PropertyRow]:
     """Measure strategies (default: all registered) against what they declare.
 
     ``images`` are real ones, (N, C, H, W) float32 with labels (N,) int64; default: the embedded digits. ``depths``
@@ -188,7 +183,7 @@ def verify(
     chosen = [name if isinstance(name, Strategy) else find(name) for name in names or ()] or list(strategies())
     pictures, labels = embedded_images() if images is None else images
     inputs = embedded_inputs(seed) if images is None else real_inputs(pictures, labels, seed)
-    rows: list[Row] = []
+    rows: list[PropertyRow] = []
     for strategy in chosen:
         try:
             rows += verify_operator(strategy, seed=seed) + verify_information(strategy, seed=seed)
@@ -204,7 +199,7 @@ def verify(
 
 def verify_over_seeds(
     names: Sequence[str], seeds: int, depths: Sequence[int], tell: Callable[[str], None] = lambda _: None
-) -> Iterator[Row]:
+) -> Iterator[PropertyRow]:
     """`verify` from ``seeds`` seeds, each row with its ``seed``, so that what is estimated can be given an interval.
 
     A seed draws the noise, the smooth fields, every initialisation, the order of training, and the order of the

@@ -1,50 +1,55 @@
 """Strategies against what they declare: one row for each property, with measured, declared, tolerance and verdict."""
 
 import math
-from typing import Any
 
 from torch import Tensor
 
 from resnet_shortcuts.properties import measured as measure
 from resnet_shortcuts.properties.declared import SIZE, declare, expected_ar, hands_pixels_on
 from resnet_shortcuts.properties.information import explained_variance, smooth_fields
+from resnet_shortcuts.properties.property_row import PropertyRow, Value
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find
 from resnet_shortcuts.shortcuts.operations import Properties
 from resnet_shortcuts.shortcuts.site import Site
 
-Row = dict[str, Any]
 EXACT = 1e-6
 MAX_POOL = "1x1 max-pool of stride 2, then zeros"
 _FIELD = 16
 
 
 def row(
-    strategy: str, name: str, on: str, measured: Any, declared: Any = None, tolerance: float = 0.0, note: str = ""
-) -> Row:
-    """One property: ``ok`` is None where nothing is declared. ``tolerance`` is absolute for numbers."""
-    return {
-        "strategy": strategy,
-        "property": name,
-        "on": on,
-        "measured": measured,
-        "declared": declared,
-        "tolerance": tolerance,
-        "ok": agrees(measured, declared, tolerance),
-        "note": note,
-    }
+    strategy: str,
+    name: str,
+    on: str,
+    measured: Value,
+    declared: Value | None = None,
+    tolerance: float = 0.0,
+    note: str = "",
+) -> PropertyRow:
+    """One property with the verdict on it: see `agrees`."""
+    ok = agrees(measured, declared, tolerance)
+    return PropertyRow(
+        strategy=strategy,
+        property=name,
+        on=on,
+        measured=measured,
+        declared=declared,
+        tolerance=tolerance,
+        ok=ok,
+        note=note,
+    )
 
 
-def agrees(measured: Any, declared: Any, tolerance: float) -> bool | None:
+def agrees(measured: Value, declared: Value | None, tolerance: float) -> bool | None:
     """Whether a measurement is what was declared; of several values, each must be one of the declared."""
     if declared is None or (isinstance(declared, float) and math.isnan(declared)):
         return None
-    if isinstance(declared, list):
-        return all(any(abs(value - allowed) <= tolerance for allowed in declared) for value in measured) and (
-            bool(measured) or not declared
-        )
-    if isinstance(declared, str | bool):
-        return bool(measured == declared)
-    return bool(abs(measured - declared) <= tolerance)
+    if isinstance(declared, list) and isinstance(measured, list):
+        each = all(any(abs(value - allowed) <= tolerance for allowed in declared) for value in measured)
+        return each and (bool(measured) or not declared)
+    if isinstance(declared, int | float) and isinstance(measured, int | float) and not isinstance(declared, bool):
+        return bool(abs(measured - declared) <= tolerance)
+    return bool(measured == declared)
 
 
 class _Rows:
@@ -52,13 +57,13 @@ class _Rows:
 
     def __init__(self, strategy: Strategy, declared: Properties | None) -> None:
         self.name, self.declared = strategy.name, declared
-        self.rows: list[Row] = []
+        self.rows: list[PropertyRow] = []
 
     def is_loose(self, attribute: str) -> bool:
         """Whether what is declared of this holds in expectation alone."""
         return self.declared is None or attribute in self.declared.loose
 
-    def add(self, name: str, on: str, measured: Any, attribute: str | None = None) -> None:
+    def add(self, name: str, on: str, measured: Value, attribute: str | None = None) -> None:
         """A measurement beside what ``attribute`` declares; loose attributes hold within a relative tolerance."""
         declared = getattr(self.declared, attribute) if self.declared is not None and attribute else None
         tolerance = EXACT
@@ -74,7 +79,7 @@ def _is_learned(strategy: Strategy) -> bool:
     return any(parameter.dim() > 1 for parameter in measure.initialised(strategy, shortcut.site, 0).parameters())
 
 
-def verify_operator(strategy: Strategy, *, seed: int = 0) -> list[Row]:
+def verify_operator(strategy: Strategy, *, seed: int = 0) -> list[PropertyRow]:
     """Linearity, rank, coverage, influence, singular values, gains and shift behaviour on white noise (float64).
 
     The site is the transition from 8 to 16 channels at 8 x 8. Coverage and gains are means over 64 images and, for
@@ -108,13 +113,13 @@ def verify_operator(strategy: Strategy, *, seed: int = 0) -> list[Row]:
     return rows.rows
 
 
-def _as_max_pool(strategy: Strategy, x: Tensor, on: str, seed: int) -> Row:
+def _as_max_pool(strategy: Strategy, x: Tensor, on: str, seed: int) -> PropertyRow:
     """Whether the operator is torch's own 1x1 max-pool of stride 2, then zero channels: to the last bit."""
     same = measure.is_max_pool(measure.Operator(strategy, channels=x.shape[1], seed=seed), x)
     return row(strategy.name, MAX_POOL, on, same, hands_pixels_on(strategy))
 
 
-def _under_two_names(strategy: Strategy, x: Tensor, seed: int) -> list[Row]:
+def _under_two_names(strategy: Strategy, x: Tensor, seed: int) -> list[PropertyRow]:
     if not strategy.same_as:
         return []
     ours, theirs = (measure.Operator(one, seed=seed) for one in (strategy, find(strategy.same_as)))
@@ -122,7 +127,7 @@ def _under_two_names(strategy: Strategy, x: Tensor, seed: int) -> list[Row]:
     return [row(strategy.name, f"same as {strategy.same_as}, channels in any order", "random", same, True)]
 
 
-def verify_information(strategy: Strategy, *, seed: int = 0) -> list[Row]:
+def verify_information(strategy: Strategy, *, seed: int = 0) -> list[PropertyRow]:
     """Explained variance of smooth random fields (correlation 0.9, 16 x 16), one channel in, two out."""
     fields = smooth_fields(4000, 1, _FIELD, seed)
     outputs = measure.Operator(strategy, channels=1, seed=seed)(fields).detach()
@@ -130,7 +135,7 @@ def verify_information(strategy: Strategy, *, seed: int = 0) -> list[Row]:
     return [row(strategy.name, "information", "smooth field", measured, expected_ar(strategy, _FIELD), 0.01)]
 
 
-def verify_activations(strategy: Strategy, activations: Tensor, on: str, *, seed: int = 0) -> list[Row]:
+def verify_activations(strategy: Strategy, activations: Tensor, on: str, *, seed: int = 0) -> list[PropertyRow]:
     """The operator's properties on given activations (N, C, H, W), such as a stage's output.
 
     An operator that is linear has the same Jacobian everywhere: what is declared of it holds here too. Of the others
@@ -143,7 +148,7 @@ def verify_activations(strategy: Strategy, activations: Tensor, on: str, *, seed
     rows = _Rows(strategy, declared)
     fixed = declared is not None and declared.linear
 
-    def add(name: str, measured: Any, attribute: str) -> None:
+    def add(name: str, measured: Value, attribute: str) -> None:
         rows.add(name, on, measured, attribute if fixed and not rows.is_loose(attribute) else None)
 
     half = len(x) // 2

@@ -42,12 +42,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "build_shortcut":
+    if name in {"build_shortcut", "Shortcut"}:
         from resnet_shortcuts.shortcuts import building
 
-        return building.build_shortcut
-    if name == "Shortcut":
-        from resnet_shortcuts.shortcuts import contract
-
-        return contract.Shortcut
+        return getattr(building, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,13 @@
 """The modules of the channel operations, and of the convolutions that take a spatial operation along."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnet_shortcuts.shortcuts.site import Site
 from resnet_shortcuts.shortcuts.spatial_modules import phases, to_whole_windows
 
 
@@ -28,9 +30,9 @@ class Pad(nn.Module):
 class Duplicate(nn.Module):
     """The input concatenated with itself until there are C_out channels."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
-        self.copies = out_channels // in_channels
+        self.copies = site.out_channels // site.in_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, copies * C_in, H, W)."""
@@ -72,6 +74,33 @@ class Convolution(nn.Module):
         return x if self.bn is None else self.bn(x)
 
 
+def convolution(site: Site, norm: bool, **options: Any) -> Convolution:
+    """A `Convolution` from the site's input channels to its output channels."""
+    return Convolution(site.in_channels, site.out_channels, norm=norm, **options)
+
+
+def strided_convolution(site: Site, norm: bool) -> Convolution:
+    """A 1x1 convolution that takes the stride itself."""
+    return convolution(site, norm, stride=site.stride)
+
+
+def window_convolution(site: Site, norm: bool) -> Convolution:
+    """An s x s convolution of stride s, which is space-to-depth followed by a 1x1 convolution."""
+    return convolution(site, norm, kernel=site.stride, stride=site.stride)
+
+
+def convolution3(site: Site, norm: bool) -> Convolution:
+    """A 3x3 convolution of stride s and padding 1."""
+    return convolution(site, norm, kernel=3, stride=site.stride, padding=1)
+
+
+def depthwise_convolution(site: Site, norm: bool) -> Convolution:
+    """A learned 3x3 filter a channel, stride s, padding 1, with BN of its own (GhostNet), then a 1x1 convolution."""
+    channels = site.in_channels
+    filters = nn.Conv2d(channels, channels, 3, site.stride, padding=1, groups=channels, bias=False)
+    return convolution(site, norm, pool=nn.Sequential(filters, nn.BatchNorm2d(channels)) if norm else filters)
+
+
 class Pointwise(nn.Conv2d):
     """A 1x1 convolution without bias that takes every s-th pixel itself where there are few input channels.
 
@@ -98,23 +127,17 @@ class FactorizedReduce(nn.Module):
     sizes give halves of equal size. An odd number of output channels gives the first half the extra one.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, *, norm: bool) -> None:
+    def __init__(self, site: Site, norm: bool) -> None:
         super().__init__()
-        second = out_channels // 2
-        self.conv1 = Pointwise(in_channels, out_channels - second, stride)
-        self.conv2 = Pointwise(in_channels, second, stride)
-        self.bn = nn.BatchNorm2d(out_channels) if norm else None
+        second = site.out_channels // 2
+        self.conv1 = Pointwise(site.in_channels, site.out_channels - second, site.stride)
+        self.conv2 = Pointwise(site.in_channels, second, site.stride)
+        self.bn = nn.BatchNorm2d(site.out_channels) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C_out, ceil(H/s), ceil(W/s))."""
         x = torch.cat([self.conv1(x), self.conv2(F.pad(x, (-1, 1, -1, 1)))], 1)
         return x if self.bn is None else self.bn(x)
-
-
-def depthwise(channels: int, stride: int, *, norm: bool) -> nn.Module:
-    """A learned 3x3 filter a channel, stride s, padding 1, and BN of its own (GhostNet)."""
-    filters = nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
-    return nn.Sequential(filters, nn.BatchNorm2d(channels)) if norm else filters
 
 
 Bands = Callable[[list[Tensor], int], list[Tensor]]
@@ -147,11 +170,11 @@ class Reduction(nn.Module):
     The ``bands`` follow each other, as many channels as the output has, then zeros if that is more than there are.
     """
 
-    def __init__(self, bands: Bands, in_channels: int, out_channels: int) -> None:
+    def __init__(self, site: Site, bands: Bands) -> None:
         super().__init__()
-        self.bands, self.out_channels = bands, out_channels
-        self.ratio = out_channels // in_channels
-        self.pad = Pad(min(out_channels, 4 * in_channels), out_channels)
+        self.bands, self.out_channels = bands, site.out_channels
+        self.ratio = site.out_channels // site.in_channels
+        self.pad = Pad(min(site.out_channels, 4 * site.in_channels), site.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C_out, ceil(H/2), ceil(W/2))."""
@@ -159,3 +182,13 @@ class Reduction(nn.Module):
         joined = needed[0] if len(needed) == 1 else torch.cat(needed, 1)
         padded: Tensor = self.pad(joined[:, : self.out_channels])
         return padded
+
+
+def pad(site: Site, both: bool = False) -> Pad:
+    """Zero channels for a site."""
+    return Pad(site.in_channels, site.out_channels, both)
+
+
+def reduction(site: Site, bands: str) -> Reduction:
+    """A `Reduction` to the bands of this name."""
+    return Reduction(site, {"keep": kept_phases, "mean": means, "haar": haar_bands}[bands])

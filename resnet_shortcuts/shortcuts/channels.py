@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import sqrt
 from typing import TYPE_CHECKING, ClassVar
 
-from resnet_shortcuts.shortcuts.operations import ChannelOperation, Cost, Properties, SpatialOperation, define
+from resnet_shortcuts.shortcuts.operations import ChannelOperation, Cost, Properties, SpatialOperation, define, lazy
 from resnet_shortcuts.shortcuts.spatial import S2D
 
 if TYPE_CHECKING:
@@ -16,22 +17,8 @@ if TYPE_CHECKING:
     from resnet_shortcuts.shortcuts.site import Site
 
 
-def _pad(site: Site) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import Pad
-
-    return Pad(site.in_channels, site.out_channels)
-
-
-def _pad_both(site: Site) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import Pad
-
-    return Pad(site.in_channels, site.out_channels, both=True)
-
-
-def _duplicate(site: Site) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import Duplicate
-
-    return Duplicate(site.in_channels, site.out_channels)
+_PAD = lazy("channel_modules.pad")
+_REDUCTION = lazy("channel_modules.reduction")
 
 
 def _duplicated(padded: Properties) -> Properties:
@@ -63,15 +50,14 @@ class ConvolvingOperation(ChannelOperation):
 
     def operation(self, spatial: SpatialOperation, site: Site, everywhere: bool) -> nn.Module | None:
         """The convolution, which holds or has merged the spatial operation."""
-        from resnet_shortcuts.shortcuts.channel_modules import Convolution
-
         if not (site.changes or everywhere):
             return None
         norm = bool(self.norm) and not site.preactivation
         if site.changes_size and spatial.convolution is not None:
             return spatial.convolution(site, norm)
         pool = spatial.build(site) if site.changes_size and spatial.build is not None else None
-        return Convolution(site.in_channels, site.out_channels, norm=norm, pool=pool)
+        merged: nn.Module = lazy("channel_modules.convolution")(site, norm, pool=pool)
+        return merged
 
     def cost_with(self, spatial: SpatialOperation, site: Site, everywhere: bool) -> Cost:
         """The cost of both operations at a site."""
@@ -122,24 +108,6 @@ class NoChannels(ChannelOperation):
         return not spatial.passes
 
 
-def _keep(site: Site) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import Reduction, kept_phases
-
-    return Reduction(kept_phases, site.in_channels, site.out_channels)
-
-
-def _mean(site: Site) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import Reduction, means
-
-    return Reduction(means, site.in_channels, site.out_channels)
-
-
-def _haar(site: Site) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import Reduction, haar_bands
-
-    return Reduction(haar_bands, site.in_channels, site.out_channels)
-
-
 def _not_a_multiple(site: Site) -> str | None:
     whole = site.out_channels % site.in_channels == 0
     return None if whole else "whose output channels are not a whole multiple of its input channels"
@@ -152,14 +120,14 @@ def _not_1_2_or_4_times(site: Site) -> str | None:
 
 PAD = define(
     ChannelOperation(
-        "pad", "zero channels at the end", build=_pad, declare=lambda padded: padded, zeros="end", invertible=True
+        "pad", "zero channels at the end", build=_PAD, declare=lambda padded: padded, zeros="end", invertible=True
     )
 )
 PAD_BOTH = define(
     ChannelOperation(
         "pad-both",
         "zero channels on both sides",
-        build=_pad_both,
+        build=partial(_PAD, both=True),
         declare=lambda padded: padded,
         zeros="both sides",
         invertible=True,
@@ -169,7 +137,7 @@ DUPLICATE = define(
     ChannelOperation(
         "duplicate",
         "concatenated with itself",
-        build=_duplicate,
+        build=lazy("channel_modules.Duplicate"),
         refuses=_not_a_multiple,
         limit="C_out must be a whole multiple of C_in",
         declare=_duplicated,
@@ -190,8 +158,8 @@ KEEP = define(
     ReducingOperation(
         "keep",
         "of space-to-depth's phases (0,0), (1,1), (0,1), (1,0), as many channels as the output has",
-        build=_pad,
-        reduce=_keep,
+        build=_PAD,
+        reduce=partial(_REDUCTION, bands="keep"),
         limit="where the size changes: stride 2",
         declare=lambda padded: Properties(True, 1 / 2, 1 / 2, 1 / 2, (1.0,), 1, "no"),
     )
@@ -200,8 +168,8 @@ MEAN = define(
     ReducingOperation(
         "mean",
         "of space-to-depth's channels, means of neighbouring phases",
-        build=_pad,
-        reduce=_mean,
+        build=_PAD,
+        reduce=partial(_REDUCTION, bands="mean"),
         refuses=_not_1_2_or_4_times,
         limit="where the size changes: stride 2, and C_out must be 1, 2 or 4 x C_in",
         declare=lambda padded: Properties(True, 1 / 2, 1, 1, (1 / sqrt(2),), 1 / 2, "no"),
@@ -211,8 +179,8 @@ HAAR = define(
     ReducingOperation(
         "haar",
         "orthonormal Haar bands of space-to-depth: low-pass first, then details",
-        build=_pad,
-        reduce=_haar,
+        build=_PAD,
+        reduce=partial(_REDUCTION, bands="haar"),
         limit="where the size changes: stride 2",
         declare=lambda padded: Properties(True, 1 / 2, 1, 1, (1.0,), 1, "low-pass half"),
     )

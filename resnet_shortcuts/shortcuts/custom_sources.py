@@ -229,9 +229,8 @@ def needed_sources(strategies: Iterable[Strategy]) -> tuple[CustomSource, ...]:
     strategies = tuple(strategies)
     for strategy in strategies:
         if reason := in_this_process_only(strategy):
-            raise UsageError(
-                f"shortcut '{strategy.name}' cannot run in another process", reason, "move it to a module, or jobs: 0"
-            )
+            todo = "train with jobs: 0 (--jobs 0), or define it in a file of its own"
+            raise UsageError(f"no other process can build shortcut {strategy.name!r} ({reason})", "jobs", todo)
     return tuple(dict.fromkeys(source for strategy in strategies for source in strategy.sources_to_send))
 
 
@@ -256,11 +255,3 @@ def load_sources(sources: Iterable[CustomSource]) -> None:
 def in_this_process_only(strategy: Strategy) -> str | None:
     """Why no other process can build this strategy, or None: a class or operation of a notebook or ``__main__``."""
     return next((source.only_here for source in strategy.sources_to_send if source.only_here), None)
-
-
-def check_not_in_this_process_only(strategies: Iterable[Strategy]) -> None:
-    """Raises UsageError where another process cannot build one of these strategies."""
-    for strategy in strategies:
-        if reason := in_this_process_only(strategy):
-            todo = "train with jobs: 0 (--jobs 0), or define it in a file of its own"
-            raise UsageError(f"no other process can build shortcut {strategy.name!r} ({reason})", "jobs", todo)

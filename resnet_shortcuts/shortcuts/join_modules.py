@@ -1,6 +1,7 @@
 """The modules of the joins.
 
-Every join takes ``operation``, what the shortcut does to ``x`` (None: nothing), and constant factors of both parts.
+Every join takes ``operation``, what the shortcut does to ``x`` (None: nothing), the site, and constant factors of both
+parts.
 """
 
 import torch
@@ -14,7 +15,7 @@ from resnet_shortcuts.shortcuts.site import Site
 class Add(Shortcut):
     """``scale * operation(x) + branch_scale * residual``; a factor of 1 costs nothing."""
 
-    def __init__(self, operation: nn.Module | None, scale: float = 1.0, branch_scale: float = 1.0) -> None:
+    def __init__(self, operation: nn.Module | None, site: Site, scale: float = 1.0, branch_scale: float = 1.0) -> None:
         super().__init__()
         self.operation = operation
         self.scale, self.branch_scale = scale, branch_scale
@@ -55,13 +56,13 @@ class Gate(Add):
         self,
         operation: nn.Module | None,
         site: Site,
+        scale: float,
+        branch_scale: float,
         *,
         exclusive: bool,
         bias: float,
-        scale: float = 1.0,
-        branch_scale: float = 1.0,
     ) -> None:
-        super().__init__(operation, scale, branch_scale)
+        super().__init__(operation, site, scale, branch_scale)
         self.exclusive = exclusive
         self.gate = nn.Conv2d(site.in_channels, site.out_channels, 1, site.stride)
         if self.gate.bias is not None:
@@ -77,8 +78,8 @@ class Gate(Add):
 class ReZero(Add):
     """``shortcut + alpha * residual``, alpha a learned scalar that starts at 0 (ReZero, Bachlechner 2020; SkipInit)."""
 
-    def __init__(self, operation: nn.Module | None, scale: float = 1.0, branch_scale: float = 1.0) -> None:
-        super().__init__(operation, scale, branch_scale)
+    def __init__(self, operation: nn.Module | None, site: Site, scale: float = 1.0, branch_scale: float = 1.0) -> None:
+        super().__init__(operation, site, scale, branch_scale)
         self.alpha = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -118,8 +119,8 @@ class Dropout(Add):
 
     position: Tensor
 
-    def __init__(self, operation: nn.Module | None, site: Site, rate: float, scale: float, branch_scale: float) -> None:
-        super().__init__(operation, scale, branch_scale)
+    def __init__(self, operation: nn.Module | None, site: Site, scale: float, branch_scale: float, rate: float) -> None:
+        super().__init__(operation, site, scale, branch_scale)
         self.rate, self.site = rate, site.index
         self.register_buffer("position", torch.zeros(2, dtype=torch.int64), persistent=False)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from math import nan
 from typing import TYPE_CHECKING
 
-from resnet_shortcuts.shortcuts.operations import Cost, Join, Number, Properties, define
+from resnet_shortcuts.shortcuts.operations import Cost, Join, Number, Properties, define, lazy
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from resnet_shortcuts.shortcuts.contract import Shortcut
     from resnet_shortcuts.shortcuts.site import Site
 
 _GATE = "g = sigmoid(conv1x1(x) + b), b from {bias:g}"
@@ -20,38 +18,6 @@ _BIAS = {"bias": Number(-6.0)}
 MEAN_SQUARE_GATE = 0.0004674714415963704
 """E g^2 of a gate at initialisation, bias -6, 8 channels: g = sigmoid(-6 + w.x) for white x and w of He's rule, of
 which |w|^2 is (2 / C) chi^2_C. On average g is 0.7 %."""
-
-
-def _add(operation: nn.Module | None, site: Site, scale: float, branch_scale: float) -> Shortcut:
-    from resnet_shortcuts.shortcuts.join_modules import Add
-
-    return Add(operation, scale, branch_scale)
-
-
-def _exclusive_gate(
-    operation: nn.Module | None, site: Site, scale: float, branch_scale: float, bias: float
-) -> Shortcut:
-    from resnet_shortcuts.shortcuts.join_modules import Gate
-
-    return Gate(operation, site, exclusive=True, bias=bias, scale=scale, branch_scale=branch_scale)
-
-
-def _shortcut_gate(operation: nn.Module | None, site: Site, scale: float, branch_scale: float, bias: float) -> Shortcut:
-    from resnet_shortcuts.shortcuts.join_modules import Gate
-
-    return Gate(operation, site, exclusive=False, bias=bias, scale=scale, branch_scale=branch_scale)
-
-
-def _dropout(operation: nn.Module | None, site: Site, scale: float, branch_scale: float, rate: float) -> Shortcut:
-    from resnet_shortcuts.shortcuts.join_modules import Dropout
-
-    return Dropout(operation, site, rate, scale, branch_scale)
-
-
-def _rezero(operation: nn.Module | None, site: Site, scale: float, branch_scale: float) -> Shortcut:
-    from resnet_shortcuts.shortcuts.join_modules import ReZero
-
-    return ReZero(operation, scale, branch_scale)
 
 
 def _gate_cost(site: Site) -> Cost:
@@ -95,7 +61,7 @@ ADD = define(
     Join(
         "add",
         "scale * shortcut + branch_scale * residual",
-        build=_add,
+        build=lazy("join_modules.Add"),
         formula="y = {carried} + {branch}",
         declare=lambda operator, options: operator,
         adds=True,
@@ -106,7 +72,7 @@ EXCLUSIVE_GATE = define(
     Join(
         "exclusive-gate",
         "(1 - g) * shortcut + g * residual with g = sigmoid(conv1x1(x) + bias)",
-        build=_exclusive_gate,
+        build=partial(lazy("join_modules.Gate"), exclusive=True),
         formula=f"y = (1 - g) {{carried}} + g {{branch}}, {_GATE}",
         options=_BIAS,
         cost=_gate_cost,
@@ -117,7 +83,7 @@ SHORTCUT_GATE = define(
     Join(
         "shortcut-gate",
         "(1 - g) * shortcut + residual with g = sigmoid(conv1x1(x) + bias)",
-        build=_shortcut_gate,
+        build=partial(lazy("join_modules.Gate"), exclusive=False),
         formula=f"y = (1 - g) {{carried}} + {{branch}}, {_GATE}",
         options=_BIAS,
         cost=_gate_cost,
@@ -128,7 +94,7 @@ DROPOUT = define(
     Join(
         "dropout",
         "dropout(shortcut) + residual",
-        build=_dropout,
+        build=lazy("join_modules.Dropout"),
         formula="y = dropout({carried}, {rate:g}) + {branch}",
         options={"rate": Number(0.5, 0.0, 0.999)},
         declare=_dropped,
@@ -138,7 +104,7 @@ REZERO = define(
     Join(
         "rezero",
         "shortcut + alpha * residual, alpha learned from 0",
-        build=_rezero,
+        build=lazy("join_modules.ReZero"),
         formula="y = {carried} + alpha {branch}, alpha from 0",
         cost=lambda site: Cost(1),
         declare=lambda operator, options: replace(operator, branch_gain=0.0),

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from resnet_shortcuts.errors import UsageError
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from resnet_shortcuts.shortcuts.contract import Shortcut
     from resnet_shortcuts.shortcuts.custom_sources import CustomSource
     from resnet_shortcuts.shortcuts.site import Site
+
+
+def lazy(where: str) -> Callable[..., Any]:
+    """Calls what ``MODULE.NAME`` of this room stands for; imported, and torch with it, at the first call."""
+    module, name = where.split(".")
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return getattr(import_module(f"resnet_shortcuts.shortcuts.{module}"), name)(*arguments, **options)
+
+    return call
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,10 @@ Every operation serves odd sizes: its output has the size that a 3x3 convolution
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import sqrt
-from typing import TYPE_CHECKING
 
-from resnet_shortcuts.shortcuts.operations import Cost, Properties, SpatialOperation, define
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from resnet_shortcuts.shortcuts.site import Site
+from resnet_shortcuts.shortcuts.operations import Cost, Properties, SpatialOperation, define, lazy
 
 
 def square(*offsets: int) -> tuple[tuple[int, int], ...]:
@@ -22,94 +17,16 @@ def square(*offsets: int) -> tuple[tuple[int, int], ...]:
     return tuple((row, column) for row in offsets for column in offsets)
 
 
-def _stride(site: Site) -> nn.Module:
-    from resnet_shortcuts.shortcuts.spatial_modules import Stride
-
-    return Stride(site.stride)
-
-
-def _average(site: Site) -> nn.Module:
-    """Means over s x s windows; a window that overhangs an odd border averages the pixels it has (timm, ResNet-D)."""
-    from torch import nn
-
-    return nn.AvgPool2d(site.stride, site.stride, ceil_mode=True, count_include_pad=False)
-
-
-def _average3(site: Site) -> nn.Module:
-    """Means over 3 x 3 windows, padding 1; padding is not counted, so a constant stays what it is at the border too."""
-    from torch import nn
-
-    return nn.AvgPool2d(3, site.stride, padding=1, count_include_pad=False)
-
-
-def _maximum3(site: Site) -> nn.Module:
-    """Maxima over 3 x 3 windows, padding 1 (the asker's proposal)."""
-    from torch import nn
-
-    return nn.MaxPool2d(3, site.stride, padding=1)
-
-
-def _maximum2(site: Site) -> nn.Module:
-    """Maxima over s x s windows that do not overlap."""
-    from torch import nn
-
-    return nn.MaxPool2d(site.stride, site.stride, ceil_mode=True)
-
-
-def _polyphase(site: Site) -> nn.Module:
-    from resnet_shortcuts.shortcuts.spatial_modules import Polyphase
-
-    return Polyphase(site.stride)
-
-
 def _blur(name: str, taps: tuple[int, ...]) -> SpatialOperation:
-    def build(site: Site) -> nn.Module:
-        from resnet_shortcuts.shortcuts.spatial_modules import Blur
-
-        return Blur(site.stride, taps)
-
     return SpatialOperation(
         name,
         f"binomial filter {list(taps)}, stride s, reflected border",
-        build=build,
+        build=partial(lazy("spatial_modules.Blur"), taps=taps),
         # A convolution with fixed weights: no parameters, but multiply-adds all the same.
         cost=lambda site, norm: Cost(0, len(taps) ** 2 * site.in_channels),
         taps=taps,
         reflects=True,
     )
-
-
-def _strided_convolution(site: Site, norm: bool) -> nn.Module:
-    """A 1x1 convolution that takes the stride itself."""
-    from resnet_shortcuts.shortcuts.channel_modules import Convolution
-
-    return Convolution(site.in_channels, site.out_channels, norm=norm, stride=site.stride)
-
-
-def _window_convolution(site: Site, norm: bool) -> nn.Module:
-    """An s x s convolution of stride s, which is space-to-depth followed by a 1x1 convolution."""
-    from resnet_shortcuts.shortcuts.channel_modules import Convolution
-
-    return Convolution(site.in_channels, site.out_channels, norm=norm, kernel=site.stride, stride=site.stride)
-
-
-def _convolution3(site: Site, norm: bool) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import Convolution
-
-    return Convolution(site.in_channels, site.out_channels, norm=norm, kernel=3, stride=site.stride, padding=1)
-
-
-def _factorized(site: Site, norm: bool) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import FactorizedReduce
-
-    return FactorizedReduce(site.in_channels, site.out_channels, site.stride, norm=norm)
-
-
-def _depthwise(site: Site, norm: bool) -> nn.Module:
-    from resnet_shortcuts.shortcuts.channel_modules import Convolution, depthwise
-
-    pool = depthwise(site.in_channels, site.stride, norm=norm)
-    return Convolution(site.in_channels, site.out_channels, norm=norm, pool=pool)
 
 
 def _largest_pixels(window: Sequence[tuple[int, int]], image: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
@@ -152,22 +69,25 @@ STRIDE = define(
         "stride",
         "every s-th pixel, x[:, :, ::s, ::s]",
         formula="x[:, :, ::s, ::s]",
-        build=_stride,
-        convolution=_strided_convolution,
+        build=lazy("spatial_modules.Stride"),
+        convolution=lazy("channel_modules.strided_convolution"),
         taps=(1,),
     )
 )
-AVG = define(SpatialOperation("avg", "mean of s x s pixels", build=_average, taps=(1, 1)))
+AVG = define(SpatialOperation("avg", "mean of s x s pixels", build=lazy("spatial_modules.average"), taps=(1, 1)))
 AVG3 = define(
     SpatialOperation(
-        "avg3", "mean of 3 x 3 pixels, stride s, padding 1 that is not counted", build=_average3, taps=(1, 1, 1)
+        "avg3",
+        "mean of 3 x 3 pixels, stride s, padding 1 that is not counted",
+        build=lazy("spatial_modules.average3"),
+        taps=(1, 1, 1),
     )
 )
 MAX = define(
     SpatialOperation(
         "max",
         "maximum of 3 x 3 pixels, stride s, padding 1",
-        build=_maximum3,
+        build=lazy("spatial_modules.maximum3"),
         window=square(-1, 0, 1),
         chooses=lambda image: _largest_pixels(square(-1, 0, 1), image),
         properties=_of_maximum3,
@@ -178,7 +98,7 @@ MAX2 = define(
     SpatialOperation(
         "max2",
         "maximum of s x s pixels",
-        build=_maximum2,
+        build=lazy("spatial_modules.maximum2"),
         window=square(0, 1),
         chooses=lambda image: _largest_pixels(square(0, 1), image),
         properties=lambda size: Properties(False, 1 / 4, 1 / 4, 1, (1.0,), 1 / 2, "no"),
@@ -190,7 +110,7 @@ POLYPHASE = define(
     SpatialOperation(
         "polyphase",
         "the polyphase component of largest norm among the s*s, chosen image by image",
-        build=_polyphase,
+        build=lazy("spatial_modules.Polyphase"),
         window=square(0, 1),
         chooses=_largest_phase,
         # A shift only moves the component that is chosen.
@@ -201,7 +121,7 @@ S2D = define(
     SpatialOperation(
         "s2d",
         "space-to-depth: s x s pixels become channels",
-        convolution=_window_convolution,
+        convolution=lazy("channel_modules.window_convolution"),
         weights=lambda stride: stride * stride,
         window=square(0, 1),
         # All n values pass; the output has room for n / 2 of them.
@@ -214,7 +134,7 @@ CONV2 = define(
         "a learned s x s window, merged with the 1x1 convolution that follows",
         formula="x",
         convolution_formula="conv_sxs",
-        convolution=_window_convolution,
+        convolution=lazy("channel_modules.window_convolution"),
         weights=lambda stride: stride * stride,
         window=square(0, 1),
         learned=True,
@@ -227,7 +147,7 @@ CONV3 = define(
         "a learned 3 x 3 window, stride s, padding 1, merged with the 1x1 convolution that follows",
         formula="x",
         convolution_formula="conv3x3",
-        convolution=_convolution3,
+        convolution=lazy("channel_modules.convolution3"),
         weights=lambda stride: 9,
         window=square(-1, 0, 1),
         learned=True,
@@ -240,7 +160,7 @@ FACTORIZED = define(
         "half the channels from x, half from x shifted by (1, 1), each through its own 1x1 convolution",
         formula="x",
         convolution_formula="cat(conv1x1, conv1x1 of the shifted)",
-        convolution=_factorized,
+        convolution=lazy("channel_modules.FactorizedReduce"),
         window=((0, 0), (1, 1)),
         learned=True,
         properties=lambda size: Properties(True, 1 / 2, 1 / 2, 1 / 2, None, 1 / 2, "no"),
@@ -250,7 +170,7 @@ DEPTHWISE = define(
     SpatialOperation(
         "depthwise",
         "a learned 3 x 3 filter for each channel, stride s, padding 1, with its own BN",
-        convolution=_depthwise,
+        convolution=lazy("channel_modules.depthwise_convolution"),
         cost=lambda site, norm: Cost((9 + 2 * norm) * site.in_channels, 9 * site.in_channels),
         window=square(-1, 0, 1),
         learned=True,

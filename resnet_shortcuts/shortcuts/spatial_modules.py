@@ -1,8 +1,30 @@
-"""The modules of the spatial operations that torch does not have, each in its fastest correct form."""
+"""The modules of the spatial operations, each in its fastest correct form."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from resnet_shortcuts.shortcuts.site import Site
+
+
+def average(site: Site) -> nn.Module:
+    """Means over s x s windows; a window that overhangs an odd border averages the pixels it has (timm, ResNet-D)."""
+    return nn.AvgPool2d(site.stride, site.stride, ceil_mode=True, count_include_pad=False)
+
+
+def average3(site: Site) -> nn.Module:
+    """Means over 3 x 3 windows, padding 1; padding is not counted, so a constant stays what it is at the border too."""
+    return nn.AvgPool2d(3, site.stride, padding=1, count_include_pad=False)
+
+
+def maximum3(site: Site) -> nn.Module:
+    """Maxima over 3 x 3 windows, padding 1 (the asker's proposal)."""
+    return nn.MaxPool2d(3, site.stride, padding=1)
+
+
+def maximum2(site: Site) -> nn.Module:
+    """Maxima over s x s windows that do not overlap."""
+    return nn.MaxPool2d(site.stride, site.stride, ceil_mode=True)
 
 
 class Stride(nn.Module):
@@ -12,9 +34,9 @@ class Stride(nn.Module):
     (benchmarks/operators.py): indexing's backward fills a tensor of zeros, then copies into it.
     """
 
-    def __init__(self, stride: int) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride = site.stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C, ceil(H/s), ceil(W/s))."""
@@ -27,9 +49,9 @@ class Blur(nn.Module):
     The border is reflected as in the paper's code; a side too short to reflect repeats its last pixel.
     """
 
-    def __init__(self, stride: int, taps: tuple[int, ...]) -> None:
+    def __init__(self, site: Site, taps: tuple[int, ...]) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride = site.stride
         self.before, self.after = (len(taps) - 1) // 2, len(taps) // 2
         line = torch.tensor(taps, dtype=torch.float32) / sum(taps)
         self.register_buffer("kernel", torch.outer(line, line)[None, None], persistent=False)
@@ -59,9 +81,9 @@ def phases(x: Tensor, stride: int) -> list[Tensor]:
 class Polyphase(nn.Module):
     """Of the s*s polyphase components the one of largest L2 norm, image by image (Chaman & Dokmanic, CVPR 2021)."""
 
-    def __init__(self, stride: int) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride = site.stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the chosen component of each image, (N, C, ceil(H/s), ceil(W/s))."""
