@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from resnet_shortcuts import tables
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
+from resnet_shortcuts.analysis.paper_tables import paper_tables
 from resnet_shortcuts.analysis.procedure import TOO_FEW
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
@@ -97,13 +98,15 @@ def comparison_text(
         return tables.csv_text(joined_table(verdicts, compare_table(verdicts.record, notes)))
     if format_ == "json":
         return tables.json_text(_data(verdicts, compare_table(verdicts.record, notes), claims, publications))
+    if format_ == "latex":
+        return paper_tables(verdicts, notes, claims)
     shown = sections(verdicts, notes, claims, publications)
     sentences = answer(verdicts)
     if format_ == "markdown":
         return "\n".join([*map(escape_markdown, sentences), ""]) + "\n" + tables.markdown(shown)
     shown = [terminal_view(table) if table.kind == "compare" else table for table in shown]
     text = tables.render(shown, format_, width=width, color=color, unicode=unicode)
-    return text if format_ == "latex" else f"{text}\n{filled(sentences, width, unicode)}\n"
+    return f"{text}\n{filled(sentences, width, unicode)}\n"
 
 
 def filled(sentences: Sequence[str], width: int, unicode: bool) -> str:
