@@ -51,7 +51,7 @@ def compare(
         verdicts, chosen, notes=notes, claims=judgements, publications=publications, **screen(output is None)
     )
     deliver(text, output)
-    return _exit_code(verdicts)
+    return report_problems(verdicts)
 
 
 def report(
@@ -92,7 +92,7 @@ def report(
 
         if not webbrowser.open(target.absolute().as_uri()):
             say(f"no browser could be opened: open {target} yourself")
-    return _exit_code(verdicts)
+    return report_problems(verdicts)
 
 
 def judged(
@@ -138,7 +138,7 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     return experiments
 
 
-def _exit_code(verdicts: "Verdicts") -> int:
+def report_problems(verdicts: "Verdicts") -> int:
     """Says what is wrong with the data and with stored files on standard error; files decide the exit code."""
     for warning in verdicts.record.data_warnings:
         say(f"warning: {warning}")
