@@ -30,6 +30,20 @@ def test_help_imports_nothing_heavy(command):
     assert "Usage: rsc" in done.stdout
 
 
+def test_without_arguments_the_five_commands_that_matter_with_an_example_each(rsc):
+    done = rsc()
+    assert (done.returncode, done.stderr) == (0, "")
+    examples = re.findall(r"^  (rsc .*?)(?=  )", done.stdout, re.MULTILINE)
+    assert [example.split()[1] for example in examples] == ["train", "compare", "report", "plan", "shortcuts"]
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    listed = re.findall(r"^  (\w+)  ", rsc("--help").stdout.split("Commands:")[1], re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_help_cuts_no_line_short(rsc):
+    assert "..." not in rsc("--help", COLUMNS="80").stdout.split("Commands:")[1]
+
+
 @pytest.mark.parametrize(("typed", "offered"), [("rsc co", ["compare", "cost"]), ("rsc compare --ba", ["--baseline"])])
 def test_completion_imports_nothing_heavy(typed, offered):
     code = (
