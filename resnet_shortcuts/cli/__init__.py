@@ -29,7 +29,7 @@ from resnet_shortcuts.cli.streams import make_unbreakable
 from resnet_shortcuts.errors import Exit, RscError
 from resnet_shortcuts.suggestions import did_you_mean
 
-_COMMANDS: dict[Callable[..., int], str] = {
+_COMMANDS: dict[Callable[..., int | None], str] = {
     train_command.train: "Train the runs of a config, measure costs, show the answer.",
     compare_command.compare: "Compare strategies: accuracy, verdicts, costs.",
     compare_command.report: "Write one HTML page with every figure.",
