@@ -1,4 +1,4 @@
-"""Properties of strategies as ``rsc verify`` measures them, kept: they depend on our code and torch alone."""
+"""Properties of strategies as ``rsc verify`` measures them, kept: they depend only on our code and torch."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ def measured_properties(names: Sequence[str], tell: Callable[[str], None], seeds
     """
     path = cache_folder() / "verify" / f"{_key(names, seeds)}.json"
     if path.is_file():
-        with contextlib.suppress(IntegrityError):  # damaged: measured anew and replaced below
+        with contextlib.suppress(IntegrityError):  # damaged: measured again and replaced below
             rows: list[PropertyRow] = sealed_files.parse(sealed_files.read(path), path)["rows"]
             return rows
     from resnet_shortcuts.properties.network_checks import verify_over_seeds
