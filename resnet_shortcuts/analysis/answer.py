@@ -75,7 +75,7 @@ def answer(verdicts: Verdicts, costs: Sequence[CostRecord] | None = None) -> Ans
         setting=setting(verdicts),
         sentences=tuple(sentence for sentence in sentences if sentence),
         problems=problems(record),
-        data_warnings="; ".join(record.data_warnings),
+        data_warnings=_data_warnings(record.data_warnings),
         pending=tuple(waiting(verdicts.sealed, record)) if verdicts.sealed else (),
     )
 
@@ -126,7 +126,9 @@ def setting(verdicts: Verdicts) -> str:
     record = verdicts.record
     networks = in_order(pretty_network(network) for network, _ in verdicts.failures)
     named = ", ".join(networks) if len(networks) <= _NAMED else f"{len(networks)} networks"
-    parts = [record.regime.sentence(named), _seeds(verdicts), _look(verdicts)]
+    regime = record.regime
+    images = "" if regime.train_images is None else counted(regime.train_images, "image")
+    parts = [named, regime.name or regime.source, images, regime.length(), _seeds(verdicts), _look(verdicts)]
     margin = f"Margin ±{verdicts.margin:g}." if verdicts.comparisons else ""
     return f"{', '.join(part for part in parts if part)}. {margin}".strip()
 
@@ -143,6 +145,11 @@ def problems(record: ExperimentRecord) -> str:
     if record.left_over:
         parts.append(f"{len(record.left_over)} left over, not in the plan and not counted")
     return "; ".join(parts) + "." if parts else ""
+
+
+def _data_warnings(warnings: Sequence[str]) -> str:
+    more = f" (and {counted(len(warnings) - 1, 'warning')} more)" if len(warnings) > 1 else ""
+    return f"Data: {warnings[0]}{more}." if warnings else ""
 
 
 def _seeds(verdicts: Verdicts) -> str:

@@ -29,14 +29,13 @@ class Change:
         return "same" if self.standing == "same" else f"{_signed(self.share)} %"
 
     def ends(self) -> str:
-        """'8 to 12' in percent, or nothing without an interval; signs where the interval holds 0."""
+        """'8 to 12' in percent, or nothing without an interval; with signs unless both ends are above 0."""
         if self.interval is None:
             return ""
         low, high = self.interval
         places = 0 if high - low >= 0.02 else 1
-        plain = low > 0 or high < 0
-        ends = (f"{100 * end:+.{places}f}" for end in ((low, high) if low > 0 or not plain else (high, low)))
-        return " to ".join(end.lstrip("+-") if plain else end.replace("-", "−") for end in ends)
+        ends = " to ".join(f"{100 * end:+.{places}f}" for end in self.interval)
+        return ends.replace("+", "") if low > 0 else ends.replace("-", "−")
 
 
 def _signed(share: float) -> str:

@@ -50,7 +50,7 @@ def test_memory_in_a_sentence_is_the_peak_and_activations_are_called_so() -> Non
     [
         (1.002, (0.995, 1.009), "the same time"),
         (1.05, (0.99, 1.12), "−1 to +12 % time"),
-        (0.9, (0.88, 0.92), "−10 % time (8 to 12)"),
+        (0.9, (0.88, 0.92), "−10 % time (−12 to −8)"),
     ],
 )
 def test_a_time_within_the_noise_is_the_same_and_one_that_was_not_resolved_is_not(
