@@ -39,8 +39,8 @@ class Answer:
     ``setting`` names networks, data, length, seeds, look and margin in one line. ``sentences`` are the answer: first
     what is better or worse with its cost, then what is equivalent or could not be told, last for what it holds.
     ``problems`` says which runs are unfinished, damaged or left over, ``data_warnings`` what is wrong with the data;
-    both are empty where all is well. ``pending`` says what the next look waits for, with the command on a line of its
-    own.
+    both are empty where all is well. ``pending`` says what the next look waits for or what is missing, with the
+    command on a line of its own.
     """
 
     setting: str
@@ -76,8 +76,17 @@ def answer(verdicts: Verdicts, costs: Sequence[CostRecord] | None = None) -> Ans
         sentences=tuple(sentence for sentence in sentences if sentence),
         problems=problems(record),
         data_warnings=_data_warnings(record.data_warnings),
-        pending=tuple(waiting(verdicts.sealed, record)) if verdicts.sealed else (),
+        pending=_pending(verdicts),
     )
+
+
+def _pending(verdicts: Verdicts) -> tuple[str, ...]:
+    """What the next look waits for, else the command that trains what is missing."""
+    record = verdicts.record
+    waits = tuple(waiting(verdicts.sealed, record)) if verdicts.sealed else ()
+    if waits or not record.missing or not record.command:
+        return waits
+    return (f"Train what is missing:\n{record.command}",)
 
 
 def letter(name: str) -> str:
@@ -244,6 +253,8 @@ def _rest(verdicts: Verdicts) -> str:
     if interim and len(interim) < len(strategies_compared):
         sentences.append(f"Interim, no verdict: {_places(interim, verdicts)}.")
     few = _by_strategy(verdicts, TOO_FEW)
+    if all(each.verdict == TOO_FEW and not each.baseline_failed for each in verdicts.comparisons):
+        few = []  # the first sentence says so
     for failed, reason in ((False, ""), (True, " because the baseline failed")):
         blamed = [(name, group) for name, group in few if group[0].baseline_failed is failed]
         if blamed:

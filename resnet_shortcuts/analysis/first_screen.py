@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from resnet_shortcuts.analysis.answer import answer
 from resnet_shortcuts.analysis.experiment_records import in_order
 from resnet_shortcuts.analysis.overview import PARTIAL, UNRELIABLE, matrix_table, overview_tables
-from resnet_shortcuts.analysis.procedure import INTERIM
+from resnet_shortcuts.analysis.procedure import INTERIM, TOO_FEW
 from resnet_shortcuts.analysis.verdicts import Verdicts
 from resnet_shortcuts.tables import Table
 from resnet_shortcuts.tables.terminal_format import first_that_fits, paragraph, terminal
@@ -65,9 +65,11 @@ def _legend(verdicts: Verdicts, table: Table) -> Iterator[str]:
     costs = {"activations": "act. mem: kept for backward", "peak": "mem: training peak", "time": "time: step"}
     yield "; ".join([*words, *(text for key, text in costs.items() if key in keys)]) + "."
     cells = [cell for row in table.texts() for cell in row]
-    interim = any(each.verdict == INTERIM for each in verdicts.comparisons)
-    partial = "before the look is complete, unadjusted: no verdict" if interim else "of finished runs only"
-    marks = {UNRELIABLE: "not told from noise, or taken while other programs ran", PARTIAL: partial}
+    verdict_words = {each.verdict for each in verdicts.comparisons}
+    reasons = ["unadjusted, of seeds before the look is complete"] * (INTERIM in verdict_words)
+    reasons += ["of too few seeds"] * (TOO_FEW in verdict_words)
+    reasons += ["of finished runs only"] * any(each.count for each in verdicts.failures.values())
+    marks = {UNRELIABLE: "not told from noise, or taken while other programs ran", PARTIAL: " or ".join(reasons)}
     used = [f"{mark} {text}" for mark, text in marks.items() if any(mark in cell for cell in cells)]
     if used:
         yield "; ".join(used) + "."

@@ -65,7 +65,7 @@ def _row(verdicts: Verdicts, network: str, shortcut: str, own: CostRecord | None
     failures = verdicts.failures[network, shortcut] if comparison is None else comparison.failures
     word = "baseline" if comparison is None else comparison.verdict
     interval = None if comparison is None else difference(comparison)
-    unfinished = comparison is not None and (word == INTERIM or (failures.failed and comparison.sealed is None))
+    unfinished = word in (INTERIM, TOO_FEW) or (failures.failed and comparison is not None and comparison.sealed is None)
     return {
         "letter": letter(shortcut),
         "shortcut": shortcut,

@@ -47,7 +47,7 @@ def measure_costs(
     timed_steps.check(request)
     load: dict[str, float | None] = {"load_average_before": machine.load_average()[0], "other_cores": None}
     rows: Rows = {(network, shortcut): {} for network in request.networks for shortcut in request.shortcuts}
-    stages = len(rows) + len(request.networks)
+    stages = len(rows) + (len(request.networks) if "time" in request.passes else 0)
     for number, (label, figures) in enumerate(_measured(request, rows), start=1):
         rows[label].update(figures)
         progress(" ".join(label), number, stages)
