@@ -52,6 +52,6 @@ def test_no_comparison_says_1_things(record: ExperimentRecord, format_: str) -> 
 
 def test_a_strategy_that_always_fails_has_no_mean() -> None:
     record = of_accuracies({"A": [90.0, 91.0], "x": [None, None], "y": [None, 90.0]})
-    text = comparison_text(judge(record), "markdown")
+    text = comparison_text(judge(record), "markdown", details=True)
     assert "x on cifar-resnet-20 fails 2 of 2 (loss is NaN); it has no mean." in text
     assert "y on cifar-resnet-20 fails 1 of 2 (loss is NaN); its mean is over the others." in text

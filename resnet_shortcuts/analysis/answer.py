@@ -49,6 +49,11 @@ class Answer:
     data_warnings: str = ""
     pending: tuple[str, ...] = ()
 
+    def lines(self) -> list[str]:
+        """Everything, in the order in which it is to be read."""
+        said = (self.setting, self.problems, self.data_warnings, *self.pending, *self.sentences)
+        return [line for line in said if line]
+
 
 @dataclass(frozen=True)
 class Costs:

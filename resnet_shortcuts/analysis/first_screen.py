@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from resnet_shortcuts.analysis.answer import answer
-from resnet_shortcuts.analysis.experiment_records import in_order
+from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
 from resnet_shortcuts.analysis.overview import PARTIAL, UNRELIABLE, matrix_table, overview_tables
 from resnet_shortcuts.analysis.procedure import INTERIM, TOO_FEW
+from resnet_shortcuts.analysis.summary import twins
 from resnet_shortcuts.analysis.verdicts import Verdicts
 from resnet_shortcuts.tables import Table
 from resnet_shortcuts.tables.terminal_format import first_that_fits, paragraph, terminal
@@ -32,12 +35,13 @@ def first_screen(
         return paragraph(text, style, width=width, color=color, unicode=unicode)
 
     table = _table(verdicts, width, unicode)
+    twin_notes = twins(in_order(shortcut for _, shortcut in verdicts.failures))
     first, *others = found.sentences
     parts = [
         told(found.setting, "bold"),
         told(found.problems, "bold red" if verdicts.record.damaged else "yellow"),
         told(found.data_warnings, "yellow"),
-        *(told(text, "yellow") for text in (*found.pending, *notes)),
+        *(told(text, "yellow") for text in (*found.pending, *notes, *twin_notes)),
         told(first),
         told(" ".join(others)),
         "\n" + terminal([table], width=width, color=color, unicode=unicode),
@@ -47,11 +51,21 @@ def first_screen(
     return "".join(parts)
 
 
+def first_tables(verdicts: Verdicts) -> list[Table]:
+    """The matrix of several networks, and the table of each network, where width is no matter."""
+    networks = in_order(network for network, _ in verdicts.failures)
+    tables = [matrix_table(verdicts)] * (len(networks) > 1)
+    for network in networks:
+        table = overview_tables(verdicts, network, sys.maxsize)[0]
+        tables.append(replace(table, title=pretty_network(network) if len(networks) > 1 else ""))
+    return [replace(table, notes=[*_legend(verdicts, table)] if table is tables[-1] else ()) for table in tables]
+
+
 def _table(verdicts: Verdicts, width: int, unicode: bool) -> Table:
     networks = in_order(network for network, _ in verdicts.failures)
     if len(networks) > 1:
         return matrix_table(verdicts)
-    return first_that_fits(overview_tables(verdicts, networks[0])(width), width, unicode)
+    return first_that_fits(overview_tables(verdicts, networks[0], width), width, unicode)
 
 
 def _legend(verdicts: Verdicts, table: Table) -> Iterator[str]:

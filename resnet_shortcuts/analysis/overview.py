@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,10 @@ def layouts(width: int) -> list[Layout]:
     return [*wide, Layout(True), Layout(False), Layout(False, parameters=False)]
 
 
-def overview_tables(verdicts: Verdicts, network: str) -> Callable[[int], list[Table]]:
-    """A function of the width that gives the tables of one network to try, the most telling first."""
+def overview_tables(verdicts: Verdicts, network: str, width: int) -> list[Table]:
+    """The tables of one network to try at this width, the most telling first."""
     rows = _rows(verdicts, network)
-    return lambda width: [_table(verdicts, rows, layout) for layout in layouts(width)]
+    return [_table(verdicts, rows, layout) for layout in layouts(width)]
 
 
 def _rows(verdicts: Verdicts, network: str) -> list[dict[str, Any]]:
@@ -65,13 +65,15 @@ def _row(verdicts: Verdicts, network: str, shortcut: str, own: CostRecord | None
     failures = verdicts.failures[network, shortcut] if comparison is None else comparison.failures
     word = "baseline" if comparison is None else comparison.verdict
     interval = None if comparison is None else difference(comparison)
-    unfinished = word in (INTERIM, TOO_FEW) or (failures.failed and comparison is not None and comparison.sealed is None)
+    survivors = failures.failed > 0 and comparison is not None and comparison.sealed is None
     return {
         "letter": letter(shortcut),
         "shortcut": shortcut,
         "mean": mean,
         "accuracy": None if mean is None else (mean, sd, PARTIAL if failures.failed else ""),
-        "difference": None if interval is None else (interval, PARTIAL if unfinished else ""),
+        "difference": None
+        if interval is None
+        else (interval, PARTIAL if survivors or word in (INTERIM, TOO_FEW) else ""),
         "verdict": _short(word, verdicts.margin),
         "failed": f"{failures.count}/{failures.runs}" if failures.count else None,
         **_cost_cells(own, beside, is_baseline=comparison is None),

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from resnet_shortcuts import tables
 from resnet_shortcuts.analysis.answer import answer
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import in_order
-from resnet_shortcuts.analysis.first_screen import first_screen
+from resnet_shortcuts.analysis.first_screen import first_screen, first_tables
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
+    accuracy_table,
     answer_table,
     claims_table,
+    cost_details,
     detail_table,
-    joined_table,
-    network_table,
     published_table,
+    tidy_table,
     verdict_table,
 )
-from resnet_shortcuts.analysis.summary import compare_table, terminal_view
+from resnet_shortcuts.analysis.summary import cost_notes, run_notes, terminal_view
 from resnet_shortcuts.analysis.verdicts import Verdicts
 from resnet_shortcuts.tables import Table
 from resnet_shortcuts.tables.escaping import escape_markdown
@@ -32,17 +34,18 @@ def sections(
     claims: Sequence[Claim] = (),
     publications: Sequence[Published] = (),
 ) -> list[Table]:
-    """The tables of a comparison for people: claims, accuracy and cost, verdicts, details, published figures."""
-    compared = compare_table(verdicts.record, notes)
-    shown = [claims_table(claims), compared] if claims else [compared]
+    """Every table of a comparison for people, network by network: accuracy, verdicts, what is beside them, costs."""
+    record = verdicts.record
+    shown = [claims_table(claims)] if claims else []
     networks = in_order(key[0] for key in verdicts.failures)
-    if verdicts.comparisons:
-        if len(networks) > 1:
-            shown.append(network_table(verdicts))
-        for network in networks:
-            first = network == networks[0]
+    for network in networks:
+        first = network == networks[0]
+        shown.append(accuracy_table(verdicts, network, [*run_notes(record), *notes] if first else ()))
+        if any(comparison.network == network for comparison in verdicts.comparisons):
             shown += [answer_table(verdicts, network, first), detail_table(verdicts, network, first)]
-    return [*shown, published_table(publications)] if publications else shown
+        shown.append(cost_details(verdicts, network, cost_notes(record) if first else ()))
+    shown += [published_table(publications)] if publications else []
+    return [terminal_view(table) if table.kind == "compare" else table for table in shown]
 
 
 def comparison_text(
@@ -67,36 +70,32 @@ def comparison_text(
     ``claims`` and ``published`` beside it; ``schema.json`` documents it.
     """
     if format_ == "csv":
-        return tables.csv_text(joined_table(verdicts, compare_table(verdicts.record, notes)))
+        return tables.csv_text(tidy_table(verdicts, notes))
     if format_ == "json":
-        return tables.json_text(_data(verdicts, compare_table(verdicts.record, notes), claims, publications))
+        return tables.json_text(_data(verdicts, tidy_table(verdicts, notes), claims, publications))
+    place: dict[str, Any] = {"width": width, "color": color, "unicode": unicode}
+    shown = [claims_table(claims)] if claims and not details else []
+    if details or format_ == "latex":
+        shown = sections(verdicts, notes, claims, publications)
     if format_ == "table":
-        text = first_screen(verdicts, notes, "" if details else more, width=width, color=color, unicode=unicode)
-        shown = [claims_table(claims)] if claims else []
-        if details:
-            shown = [terminal_view(table) for table in sections(verdicts, notes, claims, publications)]
-        return "\n".join([text, tables.terminal(shown, width=width, color=color, unicode=unicode)] if shown else [text])
-    shown = sections(verdicts, notes, claims, publications)
+        text = first_screen(verdicts, notes, "" if details else more, **place)
+        return "\n".join([text, tables.terminal(shown, **place)] if shown else [text])
     if format_ == "markdown":
-        return "\n".join([*map(escape_markdown, _answers(verdicts)), ""]) + "\n" + tables.markdown(shown)
+        lines = [escape_markdown(line) for line in answer(verdicts).lines()]
+        return "\n\n".join(lines) + "\n\n" + tables.markdown([*first_tables(verdicts), *shown])
     return tables.render(shown, format_)
-
-
-def _answers(verdicts: Verdicts) -> list[str]:
-    found = answer(verdicts)
-    return [*found.sentences, *found.pending]
 
 
 def _data(verdicts: Verdicts, table: Table, claims: Sequence[Claim], publications: Sequence[Published]) -> Table:
     """The compare table with everything that its JSON holds beside the rows."""
-    judged = verdict_table(verdicts)
+    judged, found = verdict_table(verdicts), answer(verdicts)
     facts: dict[str, object] = {
         "regime": verdicts.record.regime.sentence(),
         "baseline": verdicts.baseline,
         "margin": verdicts.margin,
         "rule": judged.notes[0],
         "verdicts": [{column.key: row.get(column.key) for column in judged.columns} for row in judged.rows],
-        "answer": _answers(verdicts),
+        "answer": [*found.sentences, *found.pending],
         "notes": list(table.notes),
     }
     if claims:

@@ -174,7 +174,9 @@ def _write_tables(verdicts: "Verdicts", folder: Path) -> None:
 
     publications, drawing = published(verdicts.record), cost_figure(verdicts.record)
     files = {
-        f"table.{extension}": comparison_text(verdicts, format_, publications=publications, **screen(False)).encode()
+        f"table.{extension}": comparison_text(
+            verdicts, format_, publications=publications, details=True, **screen(False)
+        ).encode()
         for extension, format_ in TABLE_FILES.items()
     }
     if drawing is not None:

@@ -68,7 +68,7 @@ def test_holm_goes_over_strategies_times_networks() -> None:
         float(stats.ttest_rel(moved(by, spread), BASE).pvalue) for by, spread in ((0.05, 3), (0, 9), (0.04, 3), (0, 7))
     )
     assert min(one.p_holm for one in verdicts.comparisons) == pytest.approx(4 * raw[0])
-    assert "Holm over the 4 comparisons" in comparison_text(verdicts, "markdown")
+    assert "Holm over the 4 comparisons" in comparison_text(verdicts, "markdown", details=True)
 
 
 def test_both_intervals_are_scipys_of_one_comparison_and_say_that_they_are_not_adjusted() -> None:
@@ -245,7 +245,7 @@ def test_untrained_runs_count_as_failures_and_stay_in_the_mean() -> None:
     (one,) = verdicts.comparisons
     assert (one.failures.failed, one.failures.untrained) == (0, 2)
     assert one.words().startswith("fails 2 of 8; ")
-    assert "the 2 untrained included" in comparison_text(verdicts, "markdown")
+    assert "the 2 untrained included" in comparison_text(verdicts, "markdown", details=True)
 
 
 def test_an_unknown_baseline_gets_the_nearest_name() -> None:
@@ -304,7 +304,7 @@ def test_image_interval_is_about_the_same_mean() -> None:
 def test_sign_flip_says_where_it_is_blind() -> None:
     record = of_accuracies({"A": BASE[:5], "x": moved(1)[:5], "y": moved(-1)[:5]})
     assert {one.flip_blind for one in judge(record).comparisons} == {True}
-    assert "(floor 0.062)" in comparison_text(judge(record), "markdown")
+    assert "(floor 0.062)" in comparison_text(judge(record), "markdown", details=True)
 
 
 def test_letters_follow_the_tests() -> None:
