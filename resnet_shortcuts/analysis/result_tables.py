@@ -184,7 +184,10 @@ def accuracy_table(verdicts: Verdicts, network: str, notes: Sequence[str]) -> Ta
 def cost_details(verdicts: Verdicts, network: str, notes: Sequence[str]) -> Table:
     """What every strategy costs on one network, in units and beside the baseline, inference included."""
     title = f"{pretty_network(network)}: what each strategy costs in training and in inference."
-    return Table("compare", COLUMNS, _compared(verdicts, network), title, notes).only(("shortcut", *COST_KEYS))
+    rows = _compared(verdicts, network)
+    as_trained = any(row["activation_bytes"] is not None for row in rows)
+    keys = [key for key in COST_KEYS if key != ("saved_bytes" if as_trained else "activation_bytes")]
+    return Table("compare", COLUMNS, rows, title, notes).only(("shortcut", *keys))
 
 
 def _compared(verdicts: Verdicts, network: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import pytest
 
 from resnet_shortcuts.analysis.answer import answer, costs_beside
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord
+from resnet_shortcuts.analysis.result_tables import cost_details
 from resnet_shortcuts.analysis.verdicts import judge
 from tests.analysis.made import NET, of_accuracies, whole
 from tests.analysis.test_sealed_verdicts import record as sealed_record
@@ -127,3 +128,10 @@ def test_the_same_difference_at_every_seed_has_no_interval_of_no_width() -> None
     base = [90.0 + seed for seed in range(8)]
     record = of_accuracies({"stride-pad": base, "x": [value + 1 for value in base]})
     assert answer(judge(record)).sentences[0] == "x gains 1.00 points over A (stride-pad)."
+
+
+def test_what_was_counted_in_fp32_does_not_stand_beside_the_peak_of_bf16() -> None:
+    costs = [dataclasses.replace(each, saved_bytes=200 * 2**20) for each in (BASELINE, cost())]
+    keys = [column.key for column in cost_details(judge(gained(1, costs=costs)), NET, ()).columns]
+    assert "activation_bytes" in keys
+    assert "saved_bytes" not in keys
