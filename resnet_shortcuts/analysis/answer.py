@@ -151,13 +151,11 @@ def problems(record: ExperimentRecord) -> str:
     """Unfinished, damaged and left-over runs in one line; empty where there are none."""
     parts = []
     if record.missing:
-        names = in_order(f"{pretty_network(network)} {name} seed {seed}" for network, name, seed in record.missing)
-        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        parts.append(f"{counted(len(names), 'run')} not finished ({', '.join(names[:2])}{more})")
+        parts.append(f"{len(record.missing)} of {counted(len(record.missing) + len(record.runs), 'run')} not finished")
     if record.damaged:
-        parts.append(f"{len(record.damaged)} damaged and left out ({record.damaged[0]})")
+        parts.append(f"{len(record.damaged)} damaged and left out")
     if record.left_over:
-        parts.append(f"{len(record.left_over)} left over, not in the plan and not counted")
+        parts.append(f"{len(record.left_over)} left over and not counted")
     return "; ".join(parts) + "." if parts else ""
 
 
@@ -233,10 +231,13 @@ def _failures(verdicts: Verdicts) -> str:
         for (network, name), failures in verdicts.failures.items()
         if name == verdicts.baseline
     } | {(each.network, each.shortcut): each.failures for each in verdicts.comparisons}
+    failing = {key: failures for key, failures in failing.items() if failures.count}
+    if len(failing) > _NAMED:
+        most = max(failing.values(), key=lambda failures: failures.count / failures.runs)
+        return f"{len(failing)} strategies fail, up to {most.count} of {most.runs} runs"
     return "; ".join(
         f"{who} {failures.words()}{f' on {pretty_network(network)}' if several else ''}"
         for (network, who), failures in failing.items()
-        if failures.count
     )
 
 

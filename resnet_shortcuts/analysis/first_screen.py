@@ -36,16 +36,14 @@ def first_screen(
 
     table = _table(verdicts, width, unicode)
     twin_notes = twins(in_order(shortcut for _, shortcut in verdicts.failures))
-    first, *others = found.sentences
     parts = [
         told(found.setting, "bold"),
         told(found.problems, "bold red" if verdicts.record.damaged else "yellow"),
         told(found.data_warnings, "yellow"),
         *(told(text, "yellow") for text in (*found.pending, *notes, *twin_notes)),
-        told(first),
-        told(" ".join(others)),
+        told(" ".join(found.sentences)),
         "\n" + terminal([table], width=width, color=color, unicode=unicode),
-        told("\n".join(_legend(verdicts, table)), "dim"),
+        told(" ".join(_legend(verdicts, table)), "dim"),
         told(f"Everything else: {more}" if more else "", "dim"),
     ]
     return "".join(parts)
@@ -80,10 +78,10 @@ def _legend(verdicts: Verdicts, table: Table) -> Iterator[str]:
     yield "; ".join([*words, *(text for key, text in costs.items() if key in keys)]) + "."
     cells = [cell for row in table.texts() for cell in row]
     verdict_words = {each.verdict for each in verdicts.comparisons}
-    reasons = ["unadjusted, of seeds before the look is complete"] * (INTERIM in verdict_words)
-    reasons += ["of too few seeds"] * (TOO_FEW in verdict_words)
-    reasons += ["of finished runs only"] * any(each.count for each in verdicts.failures.values())
-    marks = {UNRELIABLE: "not told from noise, or taken while other programs ran", PARTIAL: " or ".join(reasons)}
-    used = [f"{mark} {text}" for mark, text in marks.items() if any(mark in cell for cell in cells)]
+    reasons = ["unadjusted, the look is not complete"] * (INTERIM in verdict_words)
+    reasons += ["too few seeds"] * (TOO_FEW in verdict_words)
+    reasons += ["finished runs only"] * any(each.count for each in verdicts.failures.values())
+    marks = {UNRELIABLE: "lost in noise or disturbed", PARTIAL: " or ".join(reasons)}
+    used = [f"{mark}: {text}" for mark, text in marks.items() if any(mark in cell for cell in cells)]
     if used:
         yield "; ".join(used) + "."

@@ -28,19 +28,26 @@ COST_HEADINGS = {"parameters": "par.", "activations": "act. mem", "peak": "mem",
 
 @dataclass(frozen=True)
 class Layout:
-    """How much room a table has: spaces within cells, times with their interval, and every cost."""
+    """What a table has room for: spaces within cells, times with their interval, every cost, decimals of accuracy."""
 
     spaced: bool
     intervals: bool = False
     every_cost: bool = False
     parameters: bool = True
+    decimals: int = 2
 
 
 def layouts(width: int) -> list[Layout]:
     """The layouts to try at this width, the most telling first."""
     wide = [Layout(True, intervals=True, every_cost=True)] * (width >= _WIDEST)
     wide += [Layout(True, intervals=True)] * (width >= _WIDE)
-    return [*wide, Layout(True), Layout(False), Layout(False, parameters=False)]
+    return [
+        *wide,
+        Layout(True),
+        Layout(False),
+        Layout(False, parameters=False),
+        Layout(False, parameters=False, decimals=1),
+    ]
 
 
 def overview_tables(verdicts: Verdicts, network: str, width: int) -> list[Table]:
@@ -115,8 +122,6 @@ def _amount(value: float, step: int, units: Sequence[str]) -> str:
 def _table(verdicts: Verdicts, rows: Sequence[Mapping[str, Any]], layout: Layout) -> Table:
     base = letter(verdicts.baseline) or verdicts.baseline
     known = _known(rows)
-    of_difference = _places([row["difference"][0].high - row["difference"][0].low for row in rows if row["difference"]])
-    of_accuracy = max(1, _places([row["accuracy"][1] or 0.0 for row in rows if row["accuracy"]]))
 
     def cost(cell: tuple[str | Change, str]) -> str:
         return _cost(*cell, layout)
@@ -124,10 +129,16 @@ def _table(verdicts: Verdicts, rows: Sequence[Mapping[str, Any]], layout: Layout
     columns = [
         Column("letter", "", label=True),
         Column("shortcut", "strategy", label=True),
-        Column("accuracy", "accuracy, %", "number", formatter=lambda cell: _accuracy(cell, of_accuracy, layout)),
-        Column("difference", f"vs {base}, points", formatter=lambda cell: _difference(cell, of_difference)),
+        Column("accuracy", "accuracy, %", "number", formatter=lambda cell: _accuracy(cell, layout)),
+        Column("difference", f"vs {base}, points", formatter=_difference),
         Column("verdict", "verdict", tone=_tone),
-        Column("failed", "failed", "number", formatter=str, tone=lambda text: "" if text == MISSING else "red"),
+        Column(
+            "failed",
+            "failed" if layout.spaced else "fail",
+            "number",
+            formatter=str,
+            tone=lambda text: "" if text == MISSING else "red",
+        ),
         *(Column(key, heading, "number", formatter=cost) for key, heading in COST_HEADINGS.items()),
     ]
     left_out = set() if layout.parameters else {"parameters"}
@@ -147,21 +158,21 @@ def _tone(text: str) -> str:
     return next((tone for word, tone in _TONES.items() if word in text), "")
 
 
-def _places(widths: Sequence[float]) -> int:
-    """Decimals that say something beside such widths in points: those of the median one."""
-    known = sorted(width for width in widths if not math.isnan(width))
-    median = known[len(known) // 2] if known else 0.0
-    return 2 if median < 2 else 1 if median < 20 else 0
+def _decimals(width: float) -> int:
+    """Decimals that say something of a number which is uncertain by such a width in points."""
+    return 0 if width >= 20 else 1 if width >= 2 else 2
 
 
-def _accuracy(cell: tuple[float, float | None, str], places: int, layout: Layout) -> str:
+def _accuracy(cell: tuple[float, float | None, str], layout: Layout) -> str:
     mean, sd, mark = cell
+    places = min(layout.decimals, max(1, _decimals(sd or 0.0)))
     plus = " ± " if layout.spaced else "±"
     return f"{mean:.{places}f}{'' if sd is None else f'{plus}{sd:.{places}f}'}{mark}"
 
 
-def _difference(cell: tuple[Interval, str], places: int) -> str:
+def _difference(cell: tuple[Interval, str]) -> str:
     interval, mark = cell
+    places = _decimals(interval.high - interval.low)
     ends = "" if math.isnan(interval.low) else f" ({_end(interval.low, places)}, {_end(interval.high, places)})"
     return f"{signed(interval.mean, places)}{ends}{mark}"
 

@@ -135,7 +135,7 @@ def _waiting(standing: Standing, record: ExperimentRecord) -> str:
         parts.append(f"it needs {counted(len(standing.missing), 'run')} that have not ended")
     command = _command(standing, record)
     todo = f" Next:\n{command}" if command else ""
-    return f"{'; '.join(parts)}. Until then, no verdict of open strategies.{todo}"
+    return f"{'; '.join(parts)}.{todo}"
 
 
 def _command(standing: Standing, record: ExperimentRecord) -> str:

@@ -104,8 +104,7 @@ def test_between_looks_there_is_no_verdict_and_the_command_that_completes_the_lo
 def test_unfinished_damaged_and_left_over_runs_are_in_one_line() -> None:
     record = gained(1, missing=[(NET, "x", 0), (NET, "x", 1), (NET, "x", 2)], damaged=["run 1"], left_over=["a", "b"])
     assert answer(judge(record)).problems == (
-        "3 runs not finished (ResNet-20 x seed 0, ResNet-20 x seed 1 and 1 more); 1 damaged and left out (run 1); "
-        "2 left over, not in the plan and not counted."
+        "3 of 19 runs not finished; 1 damaged and left out; 2 left over and not counted."
     )
     assert answer(judge(gained(1))).problems == ""
 
@@ -135,3 +134,8 @@ def test_what_was_counted_in_fp32_does_not_stand_beside_the_peak_of_bf16() -> No
     keys = [column.key for column in cost_details(judge(gained(1, costs=costs)), NET, ()).columns]
     assert "activation_bytes" in keys
     assert "saved_bytes" not in keys
+
+
+def test_many_that_fail_are_counted() -> None:
+    made = of_accuracies({name: [None, 90.0, 91.0, 90.5] for name in ("A", "b", "c", "d", "e", "f")})
+    assert answer(judge(made)).sentences[0].startswith("6 strategies fail, up to 1 of 4 runs. ")
