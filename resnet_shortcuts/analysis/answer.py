@@ -244,20 +244,15 @@ def _failures(verdicts: Verdicts) -> str:
 def _rest(verdicts: Verdicts) -> str:
     """What is equivalent, what could not be told, and how small a difference could have been seen."""
     base = letter(verdicts.baseline) or verdicts.baseline
-    strategies_compared = {each.shortcut for each in verdicts.comparisons}
     sentences = []
     if equal := _by_strategy(verdicts, EQUIVALENT, EQUAL):
         sentences.append(f"Equivalent to {base} within ±{verdicts.margin:g}: {_places(equal, verdicts)}.")
-    if inconclusive := _by_strategy(verdicts, INCONCLUSIVE, NOT_SETTLED):
-        everywhere = not any(_where(name, comparisons, verdicts) for name, comparisons in inconclusive)
-        who = _places(inconclusive, verdicts)
-        if everywhere and len(inconclusive) > _NAMED:
-            all_of = len(inconclusive) == len(strategies_compared)
-            who = f"{'all' if all_of else 'the other'} {len(inconclusive)}"
-        sentences.append(f"Inconclusive: {who}{_seen([each for _, group in inconclusive for each in group])}.")
     interim = _by_strategy(verdicts, INTERIM)
-    if interim and len(interim) < len(strategies_compared):
-        sentences.append(f"Interim, no verdict: {_places(interim, verdicts)}.")
+    if inconclusive := _by_strategy(verdicts, INCONCLUSIVE, NOT_SETTLED):
+        seen = _seen([each for _, group in inconclusive for each in group])
+        sentences.append(f"Inconclusive: {_places(inconclusive, verdicts, rest=not interim)}{seen}.")
+    if interim and any(each.verdict != INTERIM for each in verdicts.comparisons):
+        sentences.append(f"Interim, no verdict: {_places(interim, verdicts, rest=True)}.")
     few = _by_strategy(verdicts, TOO_FEW)
     if all(each.verdict == TOO_FEW and not each.baseline_failed for each in verdicts.comparisons):
         few = []  # the first sentence says so
@@ -307,7 +302,11 @@ def _where(name: str, comparisons: Sequence[Comparison], verdicts: Verdicts) -> 
     return f" on {', '.join(pretty_network(each.network) for each in comparisons)}"
 
 
-def _places(groups: Strategies, verdicts: Verdicts) -> str:
+def _places(groups: Strategies, verdicts: Verdicts, *, rest: bool = False) -> str:
+    """The strategies by name, each with its networks where it is on some of them only; ``rest``: how many will do."""
+    if rest and len(groups) > _NAMED and not any(_where(name, found, verdicts) for name, found in groups):
+        compared = {each.shortcut for each in verdicts.comparisons}
+        return f"{'all' if len(groups) == len(compared) else 'the other'} {len(groups)}"
     return _listed([f"{name}{_where(name, found, verdicts)}" for name, found in groups])
 
 
