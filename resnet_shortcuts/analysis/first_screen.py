@@ -54,7 +54,7 @@ def first_tables(verdicts: Verdicts) -> list[Table]:
     networks = in_order(network for network, _ in verdicts.failures)
     tables = [matrix_table(verdicts)] * (len(networks) > 1)
     for network in networks:
-        table = overview_tables(verdicts, network, sys.maxsize)[0]
+        table = overview_tables(verdicts, network)(sys.maxsize)[0]
         tables.append(replace(table, title=pretty_network(network) if len(networks) > 1 else ""))
     return [replace(table, notes=[*_legend(verdicts, table)] if table is tables[-1] else ()) for table in tables]
 
@@ -63,7 +63,7 @@ def _table(verdicts: Verdicts, width: int, unicode: bool) -> Table:
     networks = in_order(network for network, _ in verdicts.failures)
     if len(networks) > 1:
         return matrix_table(verdicts)
-    return first_that_fits(overview_tables(verdicts, networks[0], width), width, unicode)
+    return first_that_fits(overview_tables(verdicts, networks[0])(width), width, unicode)
 
 
 def _legend(verdicts: Verdicts, table: Table) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,10 @@ def layouts(width: int) -> list[Layout]:
     ]
 
 
-def overview_tables(verdicts: Verdicts, network: str, width: int) -> list[Table]:
-    """The tables of one network to try at this width, the most telling first."""
+def overview_tables(verdicts: Verdicts, network: str) -> Callable[[int], list[Table]]:
+    """A function of the width that gives the tables of one network to try, the most telling first."""
     rows = _rows(verdicts, network)
-    return [_table(verdicts, rows, layout) for layout in layouts(width)]
+    return lambda width: [_table(verdicts, rows, layout) for layout in layouts(width)]
 
 
 def _rows(verdicts: Verdicts, network: str) -> list[dict[str, Any]]:
