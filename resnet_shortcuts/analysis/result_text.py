@@ -11,6 +11,7 @@ from resnet_shortcuts.analysis.answer import answer
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import in_order
 from resnet_shortcuts.analysis.first_screen import first_screen, first_tables
+from resnet_shortcuts.analysis.paper_tables import paper_tables
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
     accuracy_table,
@@ -73,17 +74,17 @@ def comparison_text(
         return tables.csv_text(tidy_table(verdicts, notes))
     if format_ == "json":
         return tables.json_text(_data(verdicts, tidy_table(verdicts, notes), claims, publications))
+    if format_ == "latex":
+        return paper_tables(verdicts, notes, claims)
     place: dict[str, Any] = {"width": width, "color": color, "unicode": unicode}
     shown = [claims_table(claims)] if claims and not details else []
-    if details or format_ == "latex":
+    if details:
         shown = sections(verdicts, notes, claims, publications)
     if format_ == "table":
         text = first_screen(verdicts, notes, "" if details else more, **place)
         return "\n".join([text, tables.terminal(shown, **place)] if shown else [text])
-    if format_ == "markdown":
-        lines = [escape_markdown(line) for line in answer(verdicts).lines()]
-        return "\n\n".join(lines) + "\n\n" + tables.markdown([*first_tables(verdicts), *shown])
-    return tables.render(shown, format_)
+    lines = [escape_markdown(line) for line in answer(verdicts).lines()]
+    return "\n\n".join(lines) + "\n\n" + tables.markdown([*first_tables(verdicts), *shown])
 
 
 def _data(verdicts: Verdicts, table: Table, claims: Sequence[Claim], publications: Sequence[Published]) -> Table:

@@ -55,7 +55,7 @@ def compare(
         more=details_command(chosen_experiments, baseline, margin), **screen(output is None),
     )  # fmt: skip
     deliver(text, output)
-    return _exit_code(verdicts)
+    return report_problems(verdicts)
 
 
 def report(
@@ -96,7 +96,7 @@ def report(
 
         if not webbrowser.open(target.absolute().as_uri()):
             say(f"no browser could be opened: open {target} yourself")
-    return _exit_code(verdicts)
+    return report_problems(verdicts)
 
 
 def details_command(
@@ -155,7 +155,7 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     return experiments
 
 
-def _exit_code(verdicts: "Verdicts") -> int:
+def report_problems(verdicts: "Verdicts") -> int:
     """Says what is wrong with the data and with stored files on standard error; files decide the exit code."""
     for warning in verdicts.record.data_warnings:
         say(f"warning: {warning}")
