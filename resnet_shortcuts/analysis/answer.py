@@ -111,14 +111,21 @@ def costs_beside(baseline: CostRecord | None, cost: CostRecord | None) -> Costs:
     """The costs of a strategy as changes from the baseline's."""
     if cost is None or baseline is None:
         return Costs()
-    timed_beside = cost.ratio_baseline in ("", baseline.shortcut)
     return Costs(
-        time_change(cost.step_ratio, cost.step_ratio_interval, cost.noise) if timed_beside else None,
+        _time_beside(baseline, cost),
         peak_change(cost.peak_memory_bytes, baseline.peak_memory_bytes, on_cpu=cost.on_cpu),
         count_change(cost.activation_bytes, baseline.activation_bytes),
         count_change(cost.parameters, baseline.parameters),
         reliable=not cost.disturbed,
     )
+
+
+def _time_beside(baseline: CostRecord, cost: CostRecord) -> Change | None:
+    """The change of a step's time; without an interval where the race had another baseline than the comparison."""
+    if cost.ratio_baseline in ("", baseline.shortcut):
+        return time_change(cost.step_ratio, cost.step_ratio_interval, cost.noise)
+    ratio = cost.step_ms / baseline.step_ms if cost.step_ms and baseline.step_ms else None
+    return time_change(ratio, None, None)
 
 
 def difference(comparison: Comparison) -> LookInterval | None:

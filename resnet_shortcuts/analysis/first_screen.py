@@ -81,7 +81,7 @@ def _legend(verdicts: Verdicts, table: Table) -> Iterator[str]:
     reasons = ["unadjusted, the look is not complete"] * (INTERIM in verdict_words)
     reasons += ["too few seeds"] * (TOO_FEW in verdict_words)
     reasons += ["finished runs only"] * any(each.count for each in verdicts.failures.values())
-    marks = {UNRELIABLE: "lost in noise or disturbed", PARTIAL: " or ".join(reasons)}
+    marks = {UNRELIABLE: "uncertain (noise or other programs)", PARTIAL: " or ".join(reasons)}
     used = [f"{mark}: {text}" for mark, text in marks.items() if any(mark in cell for cell in cells)]
     if used:
         yield "; ".join(used) + "."

@@ -186,7 +186,9 @@ def cost_details(verdicts: Verdicts, network: str, notes: Sequence[str]) -> Tabl
     title = f"{pretty_network(network)}: what each strategy costs in training and in inference."
     rows = _compared(verdicts, network)
     as_trained = any(row["activation_bytes"] is not None for row in rows)
-    keys = [key for key in COST_KEYS if key != ("saved_bytes" if as_trained else "activation_bytes")]
+    keys = [key for key in COST_KEYS if key not in ("disturbed", "saved_bytes" if as_trained else "activation_bytes")]
+    if any(row["disturbed"] == "yes" for row in rows):
+        title += " Its times are not reliable: other programs ran."
     return Table("compare", COLUMNS, rows, title, notes).only(("shortcut", *keys))
 
 

@@ -99,17 +99,17 @@ def report(
     return report_problems(verdicts)
 
 
-def details_command(
-    experiments: "list[Experiment]", baseline: str | None = None, margin: float | None = None
-) -> str:  # fmt: skip
+def details_command(experiments: "list[Experiment]", baseline: str | None = None, margin: float | None = None) -> str:
     """The command that prints every table of these experiments."""
-    words = ["rsc", "compare"]
-    for experiment in experiments:
-        at_home = experiment.results == DEFAULT_RESULTS
-        words.append(experiment.name if at_home else str(experiment.folder))
+    words = ["rsc", "compare", *map(named, experiments)]
     words += ["--baseline", baseline] if baseline else []
     words += ["--margin", f"{margin:g}"] if margin else []
     return f"{shlex.join(words)} --details"
+
+
+def named(experiment: "Experiment") -> str:
+    """What a command calls the experiment: its name in the results folder of here, else its folder."""
+    return experiment.name if experiment.results == DEFAULT_RESULTS else str(experiment.folder)
 
 
 def judged(

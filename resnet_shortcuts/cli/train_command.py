@@ -1,6 +1,7 @@
 """``rsc train``: trains what a config asks for and is not there yet, measures costs, and ends with the table."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -149,12 +150,13 @@ def _measure(study: "Study", experiment: "Experiment") -> None:
 
 def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int:
     from resnet_shortcuts.analysis.first_screen import first_screen
-    from resnet_shortcuts.cli.compare_command import details_command, judged
+    from resnet_shortcuts.cli.compare_command import details_command, judged, named
 
     verdicts, notes = judged([experiment], None, None)
     record = verdicts.record
     _write_tables(verdicts, experiment.folder)
-    more = f"{details_command([experiment])}; a page with figures: rsc report {study.config.name}"
+    report = shlex.join(["rsc", "report", named(experiment)])
+    more = f"{details_command([experiment])}; a page with figures: {report}"
     deliver(first_screen(verdicts, notes, more, **screen()), None)
     labels = {run.run_id: f"{run.network} {run.shortcut} seed {run.seed}" for run in study.plan.runs}
     for kind, runs in (("failed", summary.failed), ("diverged", summary.diverged), ("damaged", summary.damaged)):

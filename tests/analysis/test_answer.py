@@ -11,6 +11,7 @@ from resnet_shortcuts.analysis.answer import answer, costs_beside
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord
 from resnet_shortcuts.analysis.result_tables import cost_details
 from resnet_shortcuts.analysis.verdicts import judge
+from resnet_shortcuts.cost.cost_change import Change
 from tests.analysis.made import NET, of_accuracies, whole
 from tests.analysis.test_sealed_verdicts import record as sealed_record
 
@@ -79,6 +80,8 @@ def test_a_cpus_peak_is_the_same_below_a_mebibyte_or_one_percent() -> None:
 def test_times_beside_another_baseline_are_not_taken_for_this_ones() -> None:
     timed = cost(step_ratio=1.5, step_ratio_interval=(1.4, 1.6), ratio_baseline="plain")
     assert costs_beside(BASELINE, timed).time is None
+    beside = costs_beside(dataclasses.replace(BASELINE, step_ms=20.0), dataclasses.replace(timed, step_ms=25.0)).time
+    assert beside == Change(0.25, "uncertain")  # of the medians, without an interval
 
 
 def test_what_could_not_be_told_comes_with_the_difference_that_could_have_been_seen() -> None:

@@ -95,7 +95,7 @@ def test_a_time_that_cannot_be_relied_on_is_marked_and_the_mark_explained(width:
     (line,) = [line for line in text.splitlines() if line.startswith("B projection ")]
     assert line.endswith("?")
     assert sum(line.endswith("?") for line in text.splitlines()) == 1
-    assert "?: lost in noise" in text
+    assert "?: uncertain" in text
     shaken = shown(disturbed(nine()), width=width).splitlines()
     assert sum(line.endswith("?") for line in shaken) == 9
     assert "?" not in shown(dataclasses.replace(nine(), costs=[]))
