@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from resnet_shortcuts import garbage_collector
+from resnet_shortcuts.analysis.answer import answer
 from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.drawing import Drawing
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order
@@ -22,7 +23,6 @@ from resnet_shortcuts.analysis.result_tables import (
     network_table,
     published_table,
 )
-from resnet_shortcuts.analysis.result_text import answer
 from resnet_shortcuts.analysis.summary import compare_table, terminal_view
 from resnet_shortcuts.analysis.verdicts import NOT_SETTLED, Verdicts
 from resnet_shortcuts.tables.escaping import escape_html
@@ -61,7 +61,7 @@ def report_html(
         question=QUESTION,
         name=record.name,
         regime=record.regime.sentence(),
-        answers=answer(verdicts),
+        answers=[*answer(verdicts).sentences, *answer(verdicts).pending],
         warnings=record.data_warnings,
         inconclusive=INCONCLUSIVE if verdicts.sealed else NOT_SETTLED,
         any_inconclusive=any(each.verdict in (NOT_SETTLED, INCONCLUSIVE) for each in verdicts.comparisons),

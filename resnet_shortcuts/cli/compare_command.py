@@ -1,5 +1,6 @@
 """``rsc compare`` and ``rsc report``: read stored runs and show what they say. Never train."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,7 @@ def compare(
     experiments: Experiments = None,
     baseline: Baseline = None,
     margin: Margin = None,
+    details: Annotated[bool, typer.Option("--details", help="Every table, not the answer alone.")] = False,
     claims: Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims too.")] = False,
     format_: Format = None,
     output: Output = None,
@@ -44,12 +46,14 @@ def compare(
     if claims and chosen == "csv":
         known = ", ".join(name for name in tables.FORMATS if name != "csv")
         raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
-    verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
+    chosen_experiments = find_experiments(results, experiments or [])
+    verdicts, notes = judged(chosen_experiments, baseline, margin, history=False)
     judgements = judge_claims_of(verdicts) if claims else []
     publications = published(verdicts.record)
     text = comparison_text(
-        verdicts, chosen, notes=notes, claims=judgements, publications=publications, **screen(output is None)
-    )
+        verdicts, chosen, notes=notes, claims=judgements, publications=publications, details=details,
+        more=details_command(chosen_experiments, baseline, margin), **screen(output is None),
+    )  # fmt: skip
     deliver(text, output)
     return report_problems(verdicts)
 
@@ -93,6 +97,19 @@ def report(
         if not webbrowser.open(target.absolute().as_uri()):
             say(f"no browser could be opened: open {target} yourself")
     return report_problems(verdicts)
+
+
+def details_command(experiments: "list[Experiment]", baseline: str | None = None, margin: float | None = None) -> str:
+    """The command that prints every table of these experiments."""
+    words = ["rsc", "compare", *map(named, experiments)]
+    words += ["--baseline", baseline] if baseline else []
+    words += ["--margin", f"{margin:g}"] if margin else []
+    return f"{shlex.join(words)} --details"
+
+
+def named(experiment: "Experiment") -> str:
+    """What a command calls the experiment: its name in the results folder of here, else its folder."""
+    return experiment.name if experiment.results == DEFAULT_RESULTS else str(experiment.folder)
 
 
 def judged(
