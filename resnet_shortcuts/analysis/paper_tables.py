@@ -175,7 +175,8 @@ def _level(verdicts: Verdicts) -> str:
 COSTS: tuple[tuple[str, str, Kind], ...] = (
     ("parameters", "Parameters", "count"),
     ("multiply_adds", "Mult.-adds", "large"),
-    ("saved_bytes", r"\shortstack[r]{Activations\\MiB}", "mebibytes"),
+    ("activation_bytes", r"\shortstack[r]{Activations\\MiB}", "mebibytes"),
+    ("saved_bytes", r"\shortstack[r]{Activations\\fp32, MiB}", "mebibytes"),
     ("peak_memory_bytes", r"\shortstack[r]{Peak\\MiB}", "mebibytes"),
     ("step_ms", r"\shortstack[r]{Step\\ms}", "milliseconds"),
 )
@@ -194,7 +195,9 @@ def cost_tables(verdicts: Verdicts) -> Iterator[str]:
 
 def _cost_grid(costs: Sequence[CostRecord], networks: Sequence[str]) -> Grid:
     shown = [entry for entry in COSTS if any(_cost(cost, entry[0]) is not None for cost in costs)]
-    timed = any(cost.step_ratio_interval for cost in costs)
+    if any(key == "activation_bytes" for key, _, _ in shown):
+        shown = [entry for entry in shown if entry[0] != "saved_bytes"]
+    timed = any(_is_timed(cost) for cost in costs)
     heading = ["Shortcut", *(name for _, name, _ in shown)]
     heading += [r"\multicolumn{2}{c}{\shortstack{Step, ratio\\(95 \%)}}"] if timed else []
     rows: list[list[str]] = []
@@ -206,13 +209,18 @@ def _cost_grid(costs: Sequence[CostRecord], networks: Sequence[str]) -> Grid:
     return Grid("l" + "r" * len(shown) + (r"r@{\;}l" if timed else ""), heading, rows)
 
 
+def _is_timed(cost: CostRecord) -> bool:
+    """Whether its time may be printed: with an interval, and taken with nothing else running."""
+    return cost.step_ratio_interval is not None and not cost.disturbed
+
+
 def _cost(cost: CostRecord, key: str) -> Any:
-    """The value under this key; a time that too few rounds were taken for is none."""
-    return None if key == "step_ms" and cost.step_ratio_interval is None else getattr(cost, key)
+    """The value under this key; a time that may not be printed is none."""
+    return None if key == "step_ms" and not _is_timed(cost) else getattr(cost, key)
 
 
 def _ratio(cost: CostRecord) -> tuple[str, str]:
-    if cost.step_ratio is None or cost.step_ratio_interval is None:
+    if cost.step_ratio is None or cost.step_ratio_interval is None or cost.disturbed:
         return NOTHING, ""
     low, high = cost.step_ratio_interval
     return f"{cost.step_ratio:.2f}", f"({low:.2f}, {high:.2f})"
@@ -221,17 +229,23 @@ def _ratio(cost: CostRecord) -> tuple[str, str]:
 def _cost_notes(costs: Sequence[CostRecord]) -> list[str]:
     first = costs[0]
     place = [f"batch size {first.batch_size}" if first.batch_size else "", first.precision, first.hardware]
-    noise = max((cost.noise for cost in costs if cost.noise is not None), default=None)
-    timed = any(cost.step_ratio_interval for cost in costs)
+    noise = max((cost.noise for cost in costs if cost.noise is not None and _is_timed(cost)), default=None)
     return [
         "Multiply-adds: a forward pass of one image; pooling, padding and additions count as zero. Activations: what "
-        "autograd keeps for the backward pass, without parameters. Peak: of training, network and optimizer included.",
-        f"Step: median time of a training step, strategies interleaved; ratio to {first.ratio_baseline}."
-        if timed
-        else "Step times are not shown: they were not measured, or in too few rounds for an interval.",
+        "autograd keeps for the backward pass, without parameters. Peak: the most memory in use at any time of training.",
+        _time_note(costs),
         f"Two timings of {first.ratio_baseline} itself agree within {100 * noise:.1f} %." if noise is not None else "",
         f"Measured at {', '.join(part for part in place if part)}." if any(place) else "",
     ]
+
+
+def _time_note(costs: Sequence[CostRecord]) -> str:
+    if any(_is_timed(cost) for cost in costs):
+        baseline = costs[0].ratio_baseline
+        return f"Step: median time of a training step, strategies interleaved; ratio to {baseline}."
+    if any(cost.disturbed for cost in costs):
+        return "Step times are not shown: other programs ran while they were taken."
+    return "Step times are not shown: they were not measured, or in too few rounds for an interval."
 
 
 def _protocol(verdicts: Verdicts) -> list[str]:

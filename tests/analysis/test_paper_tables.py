@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,13 +122,19 @@ def test_tables_hold_protocol_and_n_and_no_shell_advice() -> None:
         assert part in text, part
 
 
-def test_a_time_without_an_interval_is_not_printed() -> None:
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"step_ratio_interval": None}, "too few rounds"), ({"disturbed": True}, "other programs ran while")],
+)
+def test_a_time_that_is_not_reliable_is_not_printed(changes: dict[str, Any], reason: str) -> None:
     made = whole()
-    costs = [dataclasses.replace(cost, step_ratio_interval=None) for cost in made.costs]
-    text = paper_tables(judge(dataclasses.replace(made, costs=costs)))
-    assert "Step times are not shown" in text
-    assert "40.4" not in text
     assert "40.4" in paper_tables(judge(made))
+    costs = [dataclasses.replace(cost, **changes) for cost in made.costs]
+    text = paper_tables(judge(dataclasses.replace(made, costs=costs)))
+    assert reason in text
+    assert "40.4" not in text
+    assert "1.01" not in text
+    assert "Two timings" not in text
 
 
 def test_each_row_holds_the_difference_with_its_interval_and_the_verdict() -> None:
