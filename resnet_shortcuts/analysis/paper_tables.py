@@ -232,7 +232,8 @@ def _cost_notes(costs: Sequence[CostRecord]) -> list[str]:
     noise = max((cost.noise for cost in costs if cost.noise is not None and _is_timed(cost)), default=None)
     return [
         "Multiply-adds: a forward pass of one image; pooling, padding and additions count as zero. Activations: what "
-        "autograd keeps for the backward pass, without parameters. Peak: the most memory in use at any time of training.",
+        "autograd keeps for the backward pass, without parameters. Peak: the most memory in use at any time of "
+        "training.",
         _time_note(costs),
         f"Two timings of {first.ratio_baseline} itself agree within {100 * noise:.1f} %." if noise is not None else "",
         f"Measured at {', '.join(part for part in place if part)}." if any(place) else "",
