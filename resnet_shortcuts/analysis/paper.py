@@ -123,10 +123,10 @@ def _costs(record: ExperimentRecord) -> str:
     first = record.costs[0]
     place = [f"batch size {first.batch_size}" if first.batch_size else "", first.precision, first.hardware]
     where = ", ".join(part for part in place if part)
-    return (
-        "Costs were measured in a pass of their own with nothing else running, strategies interleaved"
-        f"{f' ({where})' if where else ''}."
+    conditions = (
+        "while other programs ran" if any(cost.disturbed for cost in record.costs) else "with nothing else running"
     )
+    return f"Costs were measured separately, {conditions}, strategies interleaved{f' ({where})' if where else ''}."
 
 
 def _software(record: ExperimentRecord) -> str:
