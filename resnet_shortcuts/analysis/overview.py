@@ -23,6 +23,7 @@ without a complete look."""
 _WORDS = {EQUAL: "equivalent", NOT_SETTLED: INCONCLUSIVE, INTERIM: "interim", TOO_FEW: "few seeds"}
 _TONES = {"better": "green", "worse": "red", "equivalent": "cyan", "few seeds": "yellow", "interim": "yellow"}
 _WIDE, _WIDEST = 100, 132
+_LONGEST_IN_HEADING = 10
 COST_HEADINGS = {"parameters": "par.", "activations": "act. mem", "peak": "mem", "time": "time"}
 
 
@@ -78,9 +79,7 @@ def _row(verdicts: Verdicts, network: str, shortcut: str, own: CostRecord | None
         "shortcut": shortcut,
         "mean": mean,
         "accuracy": None if mean is None else (mean, sd, PARTIAL if failures.failed else ""),
-        "difference": None
-        if interval is None
-        else (interval, PARTIAL if survivors or word in (INTERIM, TOO_FEW) else ""),
+        "difference": interval and (interval, PARTIAL if survivors or word in (INTERIM, TOO_FEW) else ""),
         "verdict": _short(word, verdicts.margin),
         "failed": f"{failures.count}/{failures.runs}" if failures.count else None,
         **_cost_cells(own, beside, is_baseline=comparison is None),
@@ -121,6 +120,7 @@ def _amount(value: float, step: int, units: Sequence[str]) -> str:
 
 def _table(verdicts: Verdicts, rows: Sequence[Mapping[str, Any]], layout: Layout) -> Table:
     base = letter(verdicts.baseline) or verdicts.baseline
+    base = base if len(base) <= _LONGEST_IN_HEADING else "baseline"
     known = _known(rows)
 
     def cost(cell: tuple[str | Change, str]) -> str:
@@ -132,13 +132,7 @@ def _table(verdicts: Verdicts, rows: Sequence[Mapping[str, Any]], layout: Layout
         Column("accuracy", "accuracy, %", "number", formatter=lambda cell: _accuracy(cell, layout)),
         Column("difference", f"vs {base}, points", formatter=_difference),
         Column("verdict", "verdict", tone=_tone),
-        Column(
-            "failed",
-            "failed" if layout.spaced else "fail",
-            "number",
-            formatter=str,
-            tone=lambda text: "" if text == MISSING else "red",
-        ),
+        Column("failed", "failed" if layout.spaced else "fail", "number", formatter=str, tone=_failed_tone),
         *(Column(key, heading, "number", formatter=cost) for key, heading in COST_HEADINGS.items()),
     ]
     left_out = set() if layout.parameters else {"parameters"}
@@ -156,6 +150,10 @@ def _known(rows: Sequence[Mapping[str, Any]]) -> set[str]:
 def _tone(text: str) -> str:
     """The colour of a verdict, wherever in the cell it stands."""
     return next((tone for word, tone in _TONES.items() if word in text), "")
+
+
+def _failed_tone(text: str) -> str:
+    return "" if text == MISSING else "red"
 
 
 def _decimals(width: float) -> int:

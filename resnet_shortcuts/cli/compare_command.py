@@ -55,7 +55,7 @@ def compare(
         more=details_command(chosen_experiments, baseline, margin), **screen(output is None),
     )  # fmt: skip
     deliver(text, output)
-    return report_problems(verdicts)
+    return report_problems(verdicts, shown=output is None and chosen in ("table", "markdown"))
 
 
 def report(
@@ -155,9 +155,12 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     return experiments
 
 
-def report_problems(verdicts: "Verdicts") -> int:
-    """Says what is wrong with the data and with stored files on standard error; files decide the exit code."""
-    for warning in verdicts.record.data_warnings:
+def report_problems(verdicts: "Verdicts", *, shown: bool = False) -> int:
+    """Says what is wrong with the data and with stored files on standard error; files decide the exit code.
+
+    ``shown``: what is wrong with the data stands on the screen already.
+    """
+    for warning in () if shown else verdicts.record.data_warnings:
         say(f"warning: {warning}")
     for problem in verdicts.record.damaged:
         say(f"error: {problem}")
