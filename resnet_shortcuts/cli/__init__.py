@@ -141,15 +141,29 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except _ParserError as error:
         return _parser_error(command, error)
+    except (OSError, MemoryError) as error:
+        _debug(arguments)
+        code, line = _refused(error)
+        _complain(line)
+        return code
     except Exception as error:  # the process boundary: a user never gets a traceback unasked
         _debug(arguments)
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            _complain(f"name too long: {str(error.filename)[:60]}...: choose a shorter one")
-            return Exit.USAGE
         message = " ".join(str(error).split()) or "no message"
         _complain(f"internal: {type(error).__name__}: {message}: run again with --debug and report the traceback")
         return Exit.RUN_FAILED
     return result if isinstance(result, int) else Exit.OK
+
+
+def _refused(error: OSError | MemoryError) -> tuple[Exit, str]:
+    """Exit code and line for what the operating system refused, wherever that was."""
+    if isinstance(error, MemoryError):
+        return Exit.ENVIRONMENT, f"out of memory: {error or 'this process'}: free some memory, or lower the batch size"
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return Exit.ENVIRONMENT, "too many open files: the limit of this process: raise it, such as by ulimit -n 256"
+    if error.errno == errno.ENAMETOOLONG:
+        return Exit.USAGE, f"name too long: {str(error.filename)[:60]}...: choose a shorter one"
+    where = error.filename or "the operating system"
+    return Exit.ENVIRONMENT, f"{error.strerror or error}: {where}: check it and try again (--debug shows where it was)"
 
 
 def _parser_error(command: object, error: Exception) -> int:
