@@ -76,7 +76,8 @@ def cost_figure(record: ExperimentRecord, network: str | None = None, look: Look
     chosen = network or next((row.network for row in rows), "")
     costs = {cost.shortcut: cost for cost in record.costs if cost.network == chosen}
     of_network = [row for row in rows if row.network == chosen]
-    panels = {key: points for key in COSTS if _differ(points := _points(of_network, costs, key))}
+    measured = {key: points for key in COSTS if (points := _points(of_network, costs, key))}
+    panels = {key: points for key, points in measured.items() if len({point.x for point in points}) > 1} or measured
     if not panels:
         return None
     style = series_styles(row.shortcut for row in rows)
@@ -106,11 +107,6 @@ def _points(rows: Sequence[Row], costs: dict[str, CostRecord], key: str) -> list
         interval = cost.step_ms_interval if key == "step_ms" else None
         points.append(Point(row.shortcut, value / unit, interval, row.accuracy_mean, half_width(row), trusted))
     return points
-
-
-def _differ(points: Sequence[Point]) -> bool:
-    """Whether there is anything to show: a cost that is the same for all says nothing."""
-    return len(points) == 1 or len({point.x for point in points}) > 1
 
 
 def _front(points: Sequence[Point]) -> list[Point]:

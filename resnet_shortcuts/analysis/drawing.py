@@ -170,7 +170,7 @@ def _settings(look: Look) -> dict[str, Any]:
         "axes.linewidth": 0.08 * look.font,
         "axes.labelpad": 0.35 * look.font,
         "axes.titlepad": 0.5 * look.font,
-        **dict.fromkeys(("xtick.major.size", "xtick.major.pad", "ytick.major.size", "ytick.major.pad"), 0.3 * look.font),
+        **{f"{axis}tick.major.{what}": 0.3 * look.font for axis in "xy" for what in ("size", "pad")},
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
