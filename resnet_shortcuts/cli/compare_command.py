@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Experiments = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME|DIR]...", help="Experiments; without any, the newest.")
 ]
+FigureWidth = Literal["single", "double", "slide"]
+FigureStyle = Literal["paper", "dark"]
 Margin = Annotated[
     float | None,
     typer.Option(help="Points of accuracy that count as equal.", show_default="config, else 0.2", min=1e-6, max=100),
@@ -64,10 +66,19 @@ def report(
     margin: Margin = None,
     output: Output = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Judge the question's ten claims, whatever was compared.")
+    ] = False,
+    width: Annotated[
+        FigureWidth, typer.Option(help="Figure files for a column (single), a page (double) or a slide.")
+    ] = "double",
+    style: Annotated[FigureStyle, typer.Option(help="Figure files on white (paper) or on black (dark).")] = "paper",
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
     """Write one self-contained HTML file, and every figure as SVG, PNG and PDF beside it."""
+    from resnet_shortcuts.analysis.claims import are_compared
+    from resnet_shortcuts.analysis.drawing import look_of
     from resnet_shortcuts.analysis.figures import figure_files, figures
     from resnet_shortcuts.analysis.published import published
     from resnet_shortcuts.analysis.report import report_html
@@ -77,14 +88,13 @@ def report(
     chosen = find_experiments(results, experiments or [])
     verdicts, notes = judged(chosen, baseline, margin)
     target = output or chosen[0].folder / "report.html"
-    drawings = figures(verdicts)
+    drawings = figures(verdicts, look_of(width, style))
     text = report_html(
         verdicts,
         notes=notes,
-        claims=judge_claims_of(verdicts),
+        claims=judge_claims_of(verdicts) if claims or are_compared(verdicts.record) else (),
         publications=published(verdicts.record),
-        drawings=drawings,
-        command=" ".join(["rsc report", *(experiments or [chosen[0].name])]),
+        command=shlex.join(["rsc", "report", *(experiment.name for experiment in chosen)]),
     )
     write_file(target, text.encode())
     folder = target.parent / f"{target.stem}-figures"
