@@ -20,6 +20,7 @@ from resnet_shortcuts.cli import (
     plan_command,
     runs_command,
     shortcuts_command,
+    slurm_command,
     train_command,
     verify_command,
 )
@@ -37,6 +38,7 @@ _COMMANDS = (
     shortcuts_command.shortcuts,
     verify_command.verify,
     cost_command.cost,
+    slurm_command.slurm,
     doctor_command.doctor,
 )
 """In the order of ``rsc --help``."""

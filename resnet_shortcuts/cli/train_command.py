@@ -21,13 +21,14 @@ from resnet_shortcuts.cli.options import (
 from resnet_shortcuts.cli.output import deliver, say, screen
 from resnet_shortcuts.cli.progress import StageProgress, SweepProgress, duration, say_waiting
 from resnet_shortcuts.cli.settling import train_until_settled, with_all_seeds
-from resnet_shortcuts.errors import IntegrityError
+from resnet_shortcuts.errors import IntegrityError, UsageError
 from resnet_shortcuts.words import counted, side_by_side
 
 if TYPE_CHECKING:
     from resnet_shortcuts.analysis.verdicts import Verdicts
     from resnet_shortcuts.experiments.plan import Plan
     from resnet_shortcuts.experiments.runner import Summary
+    from resnet_shortcuts.experiments.shares import Share
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import Study
 
@@ -52,6 +53,10 @@ def train(
         int | None, typer.Option("--max-seeds", min=1, help="Seeds that may carry a verdict (compare.max_seeds).")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="With --until-settled: train decided strategies on.")] = False,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="I/N", help="Train share I of N of the runs, for job arrays.")
+    ] = None,
+    cost: Annotated[bool, typer.Option("--cost/--no-cost", help="Measure costs after training.")] = True,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
     debug: Debug = False,
@@ -67,6 +72,7 @@ def train(
     if until_settled:
         loaded = with_all_seeds(loaded)
     check_results_folder(results, loaded.name)
+    share = _share(only, until_settled)
 
     from resnet_shortcuts.data.dataset import remarks
     from resnet_shortcuts.experiments.plan_guard import training
@@ -76,25 +82,26 @@ def train(
     from resnet_shortcuts.experiments.study import jobs_of, open_study, rerunnable
     from resnet_shortcuts.experiments.trainability import check_networks
 
+    stored = Experiment(results, loaded.name)
     with document.locating_errors():
-        study = open_study(loaded, data_root, StageProgress())
+        study = open_study(loaded, data_root, StageProgress(), stored)
     if study.warning:
         say(f"warning: {study.warning}")
     at_once = jobs_of(study, jobs)
-    stored = Experiment(results, loaded.name)
     plan, kept = keep_seal(study.plan, stored)
     study = dataclasses.replace(study, plan=plan)
     if kept:
         say(kept)
-    to_do = [run for run in study.plan.runs if not stored.intact(run.run_id)]
+    wanted = study.plan if share is None else share.of(study.plan)
+    to_do = [run for run in wanted.runs if not stored.intact(run.run_id)]
     if to_do:
         with document.locating_errors():
             check_networks(study)
     with training(stored, study.plan):
         experiment = Experiment.create(results, rerunnable(loaded, data_root), study.plan)
         say(
-            f"{loaded.name}: {counted(len(study.plan.runs), 'run')}, {len(to_do)} to train, {side_by_side(at_once)}, "
-            f"{study.precision} on {study.device}"
+            f"{loaded.name}: {counted(len(wanted.runs), 'run')}{f' ({share})' if share else ''}, "
+            f"{len(to_do)} to train, {side_by_side(at_once)}, {study.precision} on {study.device}"
         )
         for line in remarks(study.folder, study.config.data):
             say(line)
@@ -114,15 +121,21 @@ def train(
                     wait=wait,
                 )
 
-        if until_settled:
-            summary = train_until_settled(study.plan, experiment, train_part, keep)
-        else:
-            summary = train_part(study.plan)
+        summary = train_until_settled(wanted, experiment, train_part, keep) if until_settled else train_part(wanted)
         _check_still_there(Experiment.create(results, rerunnable(loaded, data_root), study.plan), summary)
         if summary.done:
             say(f"trained {counted(len(summary.done), 'run')}")
-        _measure(study, experiment)
-        return _finish(study, experiment, summary)
+        if cost:
+            _measure(study, experiment)
+        return _finish(study, experiment, summary) if share is None else _finish_share(study, share, summary)
+
+
+def _share(only: str | None, until_settled: bool) -> "Share | None":
+    from resnet_shortcuts.experiments.shares import Share
+
+    if only is not None and until_settled:
+        raise UsageError("a share is not trained look by look", "--only with --until-settled", "leave one of them out")
+    return None if only is None else Share.parse(only)
 
 
 def _check_still_there(experiment: "Experiment", summary: "Summary") -> None:
@@ -137,15 +150,20 @@ def _check_still_there(experiment: "Experiment", summary: "Summary") -> None:
 def _measure(study: "Study", experiment: "Experiment") -> None:
     """The cost pass, unless it was taken on this hardware already; only counts where the config asks for no more."""
     from resnet_shortcuts.experiments.study import cost_file, cost_request, measure_costs
+    from resnet_shortcuts.locks import locked
 
     measured = study.config.cost.measure
     request = cost_request(study) if measured else cost_request(study, passes=("counts",))
-    if cost_file(experiment, request).exists():
+    path = cost_file(experiment, request)
+    if path.exists():
         return
-    if measured:
-        say(f"measuring costs with nothing else running (about {duration(study.config.cost.seconds)})")
-    for warning in measure_costs(study, experiment, request, StageProgress(), say_waiting).warnings:
-        say(f"warning: {warning}")
+    with locked(path.with_suffix(".lock"), say_waiting):  # of processes that share the folder, one measures
+        if path.exists():
+            return
+        if measured:
+            say(f"measuring costs with nothing else running (about {duration(study.config.cost.seconds)})")
+        for warning in measure_costs(study, experiment, request, StageProgress(), say_waiting).warnings:
+            say(f"warning: {warning}")
 
 
 def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int:
@@ -161,13 +179,25 @@ def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int
     deliver(f"{table}\n{filled(answer(verdicts), place['width'], place['unicode'])}", None)
     name = study.config.name
     say(f"every difference and how sure it is: rsc compare {name}; a page with figures: rsc report {name}")
+    _say_failures(study, summary)
+    if record.damaged:
+        raise IntegrityError("; ".join(record.damaged), str(experiment.folder), "run the same command again")
+    return summary.exit_code
+
+
+def _finish_share(study: "Study", share: "Share", summary: "Summary") -> int:
+    """A share has no table of its own: others are still being trained."""
+    _say_failures(study, summary)
+    ended = len(summary.done) + len(summary.skipped)
+    say(f"{share}: {counted(ended, 'run')} finished; when every share is: rsc compare {study.config.name}")
+    return summary.exit_code
+
+
+def _say_failures(study: "Study", summary: "Summary") -> None:
     labels = {run.run_id: f"{run.network} {run.shortcut} seed {run.seed}" for run in study.plan.runs}
     for kind, runs in (("failed", summary.failed), ("diverged", summary.diverged), ("damaged", summary.damaged)):
         for run_id, reason in runs.items():
             say(f"error: run {kind}: {labels.get(run_id, run_id)} ({run_id}): {reason}")
-    if record.damaged:
-        raise IntegrityError("; ".join(record.damaged), str(experiment.folder), "run the same command again")
-    return summary.exit_code
 
 
 def _write_tables(verdicts: "Verdicts", folder: Path) -> None:

@@ -71,10 +71,11 @@ class Trained(Event):
 
 
 class Remark(Event):
-    """A warning for the user."""
+    """A warning for the user; ``once``: it is the same for all runs, and said once."""
 
     event: Literal["warning"] = "warning"
     text: str
+    once: bool = False
 
 
 class Done(Event):

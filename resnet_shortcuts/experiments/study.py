@@ -78,15 +78,28 @@ class Study:
         return len(self.manifest["classes"])
 
 
-def open_study(config: Config, data_root: Path | None, progress: Progress | None = None) -> Study:
+def open_study(
+    config: Config,
+    data_root: Path | None,
+    progress: Progress | None = None,
+    stored: Experiment | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+) -> Study:
     """Resolve device and precision, prepare the data, make the plan. Writes nothing but the decoded data in the cache.
 
-    Raises EnvironmentFault (no such device), DataError, SettingError (sizes that do not fit the data).
+    Where ``stored`` has a plan, that fixes what ``run.precision: auto`` means: it is part of the run ids, and unlike
+    machines that share a folder must plan the same runs. ``device`` and ``precision`` are given where other machines
+    train. Raises EnvironmentFault (no such device), DataError, SettingError (sizes that do not fit the data).
     """
     from resnet_shortcuts.data.dataset import load
 
-    device = machine.resolve_device(config.run.device)
-    precision = machine.resolve_precision(config.run.precision, device)
+    asked = _precision_asked(config, stored)
+    if device is None:
+        device = machine.resolve_device(config.run.device)
+        precision = machine.resolve_precision(asked, device)
+    elif asked != "auto" or precision is None:
+        precision = machine.resolve_precision(asked, device)
     folder = prepare(
         config.data,
         data_root=data_root,
@@ -109,8 +122,16 @@ def open_study(config: Config, data_root: Path | None, progress: Progress | None
         train_images=len(dataset.train),
         test_images=len(dataset.test),
         validation_images=0 if dataset.validation is None else len(dataset.validation),
-        warning=machine.precision_warning(config.run.precision, device),
+        warning=machine.precision_warning(asked, device),
     )
+
+
+def _precision_asked(config: Config, stored: Experiment | None) -> str:
+    """The precision of the config, or where that is auto the one of the stored plan. A damaged plan decides nothing."""
+    if stored is not None and config.run.precision == "auto":
+        with contextlib.suppress(IntegrityError):
+            return stored.plan().precision
+    return config.run.precision
 
 
 def rerunnable(config: Config, data_root: Path | None) -> Config:
@@ -198,10 +219,14 @@ def measure_costs(
     study: Study, experiment: Experiment, request: CostRequest, progress: Progress, waiting: Callable[[], None]
 ) -> CostReport:
     """`measure`, and keep the report; a stored report that knows more is kept instead, and the new one says so."""
-    log, path = experiment.folder / "cost" / "log.txt", cost_file(experiment, request)
+    log = experiment.folder / "cost" / "log.txt"
     durable.make_folder(log.parent)
-    report = measure(request, progress, waiting, log)
-    kept = ""
+    return keep_report(experiment, measure(request, progress, waiting, log))
+
+
+def keep_report(experiment: Experiment, report: CostReport) -> CostReport:
+    """Store the report of a cost pass, taken on this machine or another, unless the stored one knows more."""
+    path, kept = experiment.folder / "cost" / f"{report.key}.json", ""
     try:
         if _knows_more(read_costs(path), report):
             kept = f"the stored report, of more rounds, is kept: to replace it, delete {path} and measure again"
