@@ -63,7 +63,7 @@ def slurm(
     loaded, _ = read_config(chosen, overrides or [])
     cores = cpus or (4 if gpus else 1)
     place = chosen.absolute() if chosen.exists() else chosen  # one that ships is known by its name
-    train = [sys.executable, "-m", "resnet_shortcuts.cli", "train", "--config", str(place)]
+    train = [sys.executable, "-P", "-m", "resnet_shortcuts.cli", "train", "--config", str(place)]
     train += [word for each in overrides or [] for word in ("--set", each)] + ["--results", str(results.absolute())]
     train += [] if data_root is None else ["--data-root", str(data_root.absolute())]
     options = {
