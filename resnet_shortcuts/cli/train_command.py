@@ -14,6 +14,7 @@ from resnet_shortcuts.cli.options import (
     ConfigFile,
     DataRoot,
     Debug,
+    On,
     Override,
     Results,
     chosen_config,
@@ -27,6 +28,7 @@ from resnet_shortcuts.words import counted, side_by_side
 if TYPE_CHECKING:
     from resnet_shortcuts.analysis.verdicts import Verdicts
     from resnet_shortcuts.experiments.plan import Plan
+    from resnet_shortcuts.experiments.ray_cluster import Cluster
     from resnet_shortcuts.experiments.runner import Summary
     from resnet_shortcuts.experiments.shares import Share
     from resnet_shortcuts.experiments.store import Experiment
@@ -37,6 +39,7 @@ FIGURE_FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
 
 def train(
+    context: typer.Context,
     file: ConfigFile = None,
     config: Config = None,
     overrides: Override = None,
@@ -56,6 +59,11 @@ def train(
     only: Annotated[
         str | None, typer.Option("--only", metavar="I/N", help="Train share I of N of the runs, for job arrays.")
     ] = None,
+    on: On = "local",
+    gpus_per_run: Annotated[
+        float | None,
+        typer.Option("--gpus-per-run", min=0, help="Share of a GPU for a run, with --on.", show_default="1, if any"),
+    ] = None,
     cost: Annotated[bool, typer.Option("--cost/--no-cost", help="Measure costs after training.")] = True,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
@@ -74,6 +82,7 @@ def train(
     check_results_folder(results, loaded.name)
     share = _share(only, until_settled)
 
+    from resnet_shortcuts.cli.cluster_option import joined
     from resnet_shortcuts.data.dataset import remarks
     from resnet_shortcuts.experiments.plan_guard import training
     from resnet_shortcuts.experiments.runner import run_plan
@@ -83,11 +92,13 @@ def train(
     from resnet_shortcuts.experiments.trainability import check_networks
 
     stored = Experiment(results, loaded.name)
+    cluster = None if on == "local" else context.with_resource(joined(on, gpus_per_run))
+    where = {} if cluster is None else {"device": cluster.device, "precision": cluster.precision()}
     with document.locating_errors():
-        study = open_study(loaded, data_root, StageProgress(), stored)
+        study = open_study(loaded, data_root, StageProgress(), stored, **where)
     if study.warning:
         say(f"warning: {study.warning}")
-    at_once = jobs_of(study, jobs)
+    at_once = jobs_of(study, jobs) if cluster is None else cluster.all_slots()
     plan, kept = keep_seal(study.plan, stored)
     study = dataclasses.replace(study, plan=plan)
     if kept:
@@ -102,6 +113,7 @@ def train(
         say(
             f"{loaded.name}: {counted(len(wanted.runs), 'run')}{f' ({share})' if share else ''}, "
             f"{len(to_do)} to train, {side_by_side(at_once)}, {study.precision} on {study.device}"
+            f"{f' of {cluster}' if cluster else ''}"
         )
         for line in remarks(study.folder, study.config.data):
             say(line)
@@ -119,6 +131,7 @@ def train(
                     device=study.device,
                     progress=progress,
                     wait=wait,
+                    make_pool=None if cluster is None else cluster.pool,
                 )
 
         summary = train_until_settled(wanted, experiment, train_part, keep) if until_settled else train_part(wanted)
@@ -126,7 +139,7 @@ def train(
         if summary.done:
             say(f"trained {counted(len(summary.done), 'run')}")
         if cost:
-            _measure(study, experiment)
+            _measure(study, experiment, cluster)
         return _finish(study, experiment, summary) if share is None else _finish_share(study, share, summary)
 
 
@@ -147,13 +160,21 @@ def _check_still_there(experiment: "Experiment", summary: "Summary") -> None:
         raise IntegrityError(what, str(experiment.folder), "run the same command again")
 
 
-def _measure(study: "Study", experiment: "Experiment") -> None:
-    """The cost pass, unless it was taken on this hardware already; only counts where the config asks for no more."""
-    from resnet_shortcuts.experiments.study import cost_file, cost_request, measure_costs
+def _measure(study: "Study", experiment: "Experiment", cluster: "Cluster | None") -> None:
+    """The cost pass, unless it was taken on this hardware already; only counts where the config asks for no more.
+
+    On a cluster it is one task that has a node to itself.
+    """
+    from resnet_shortcuts.experiments.study import cost_file, cost_request, measure_costs, measure_elsewhere
     from resnet_shortcuts.locks import locked
 
     measured = study.config.cost.measure
     request = cost_request(study) if measured else cost_request(study, passes=("counts",))
+    if cluster is not None and measured:
+        say(f"measuring costs on one node, with nothing else on it (about {duration(study.config.cost.seconds)})")
+        for warning in measure_elsewhere(experiment, request, cluster.measure):
+            say(f"warning: {warning}")
+        return
     path = cost_file(experiment, request)
     if path.exists():
         return

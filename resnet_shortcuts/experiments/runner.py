@@ -23,6 +23,7 @@ from resnet_shortcuts.experiments.run_job import (
     Remark,
     RunEvent,
     Trained,
+    WorkerSetup,
     run_job,
     worker_setup,
 )
@@ -104,8 +105,11 @@ def run_plan(
     device: str = "cpu",
     progress: Callable[[SweepEvent], None] = lambda event: None,
     wait: bool = True,
+    make_pool: Callable[[WorkerSetup], Pool] | None = None,
 ) -> Summary:
     """Train every run of the plan that is not done. ``device`` is resolved; ``dataset_folder`` is prepared.
+
+    ``make_pool`` makes what executes the runs, if not this machine.
 
     ``jobs`` runs go side by side in processes of their own; 0 trains in this process. Done and diverged runs are
     skipped, crashed ones tried again, damaged results set aside and trained again. Runs that another process trains are
@@ -118,7 +122,10 @@ def run_plan(
         needed_sources(config.shortcuts)
     setup = worker_setup(config, plan, dataset_folder, experiment, device, number)
     with StopSignals() as signals:
-        pool = ProcessPool(setup, number) if number else InProcessPool(setup, lambda: bool(signals.received))
+        if make_pool is not None:
+            pool = make_pool(setup)
+        else:
+            pool = ProcessPool(setup, number) if number else InProcessPool(setup, lambda: bool(signals.received))
         sweep = _Sweep(plan, config, experiment, pool, progress, wait)
         unsaved = 0
         try:

@@ -1,6 +1,7 @@
 """A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
 
 import contextlib
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts import durable, locks, machine
+from resnet_shortcuts.child_process import Fault
 from resnet_shortcuts.config.experiment_config import Config, check_batch_size
-from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
+from resnet_shortcuts.cost.cost_launch import CostPass, key_of, run_cost_pass
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.data.prepare import describe, prepare
@@ -23,7 +25,8 @@ from resnet_shortcuts.experiments.sealing import seal_of
 from resnet_shortcuts.experiments.store import Experiment, read_costs
 from resnet_shortcuts.experiments.trainability import check_layers
 from resnet_shortcuts.paths import cache_folder
-from resnet_shortcuts.shortcuts.catalogue import label_meant
+from resnet_shortcuts.shortcuts.catalogue import find, label_meant
+from resnet_shortcuts.shortcuts.custom_sources import needed_sources
 from resnet_shortcuts.training.recipe import evaluated_images, total_steps
 from resnet_shortcuts.training.step_settings import engine_for
 
@@ -94,7 +97,7 @@ def open_study(
     """
     from resnet_shortcuts.data.dataset import load
 
-    asked = _precision_asked(config, stored)
+    asked, elsewhere = _precision_asked(config, stored), device is not None
     if device is None:
         device = machine.resolve_device(config.run.device)
         precision = machine.resolve_precision(asked, device)
@@ -122,7 +125,7 @@ def open_study(
         train_images=len(dataset.train),
         test_images=len(dataset.test),
         validation_images=0 if dataset.validation is None else len(dataset.validation),
-        warning=machine.precision_warning(asked, device),
+        warning=None if elsewhere else machine.precision_warning(asked, device),
     )
 
 
@@ -222,6 +225,23 @@ def measure_costs(
     log = experiment.folder / "cost" / "log.txt"
     durable.make_folder(log.parent)
     return keep_report(experiment, measure(request, progress, waiting, log))
+
+
+def measure_elsewhere(
+    experiment: Experiment, request: CostRequest, ask: Callable[[str, list[str]], str]
+) -> tuple[str, ...]:
+    """A cost pass on a machine that ``ask`` reaches, unless its hardware was measured already; the warnings.
+
+    ``ask`` takes a `CostPass` and the keys of stored reports, and returns a report, a `Fault`, or nothing, as JSON.
+    """
+    strategies = [find(reference) for reference in request.shortcuts.values()]
+    asked = CostPass(request=request, sources=needed_sources(strategies))
+    text = ask(asked.model_dump_json(), [path.stem for path in experiment.cost_files()])
+    if not text:
+        return ()
+    if "event" in json.loads(text):
+        raise Fault.model_validate_json(text).as_error()
+    return keep_report(experiment, CostReport.model_validate_json(text)).warnings
 
 
 def keep_report(experiment: Experiment, report: CostReport) -> CostReport:
