@@ -144,10 +144,10 @@ def local_dataset(setup: WorkerSetup, content: str, call: Call) -> Path:
 def _own_dataset(setup: WorkerSetup, content: str) -> Path | None:
     from resnet_shortcuts.data.prepare import describe, prepare
 
-    here = decoded_cache.read_manifest(setup.dataset)
-    if here is not None and here["content"] == content and decoded_cache.is_sound(setup.dataset):
-        return setup.dataset
     root = os.environ.get("RSC_DATA_ROOT")
+    here = decoded_cache.read_manifest(setup.dataset)
+    if not root and here is not None and here["content"] == content and decoded_cache.is_sound(setup.dataset):
+        return setup.dataset  # a disk that machines share
     try:
         folder = prepare(setup.data, data_root=Path(root) if root else None, cache=cache_folder())
     except RscError:

@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-import time
 
-from tests.faults.rig import ROOT, YAML, make_rig
-
-LONG = YAML.replace("seeds: 1", "seeds: 4").replace("epochs: 3", "epochs: 60")
+from tests.cluster.conftest import LONG, checkpoints, outcomes, wait_until
+from tests.faults.rig import ROOT, make_rig
 
 
-def test_an_array_is_stopped_submitted_again_and_gives_the_results_of_one_machine(slurm, tmp_path, cache):
+def test_an_array_is_stopped_submitted_again_and_gives_the_results_of_one_machine(slurm, reference, tmp_path, cache):
     rig = make_rig(tmp_path, cache, LONG)
     slurm.environment |= {"RSC_CACHE": str(cache), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     script = tmp_path / "job.sh"
@@ -19,29 +17,19 @@ def test_an_array_is_stopped_submitted_again_and_gives_the_results_of_one_machin
     assert done.returncode == 0, done.stderr
     assert done.stderr.endswith(f"submit it: sbatch {script}\n")
     job = slurm.submit(script)
-    work = rig.experiment.folder / "work"
-    deadline = time.monotonic() + 90
-    while len({path.parent for path in work.glob("*/checkpoint-*.json")}) < 2:  # both tasks train
-        assert time.monotonic() < deadline, logs(tmp_path)
-        time.sleep(0.02)
+    wait_until(lambda: len(checkpoints(rig)) == 2, lambda: logs(tmp_path))  # both tasks train
     slurm.ask("scancel", "--signal=TERM", "--batch", job)
     slurm.wait_for(job)
     assert logs(tmp_path).count("terminated: ") == 2, logs(tmp_path)
     assert len(rig.experiment.finished_ids()) < 4
-    assert list(work.glob("*/checkpoint-*.json")), "what was trained is kept"
+    assert checkpoints(rig), "what was trained is kept"
     for _ in range(2):  # a third submission has nothing to do
         slurm.wait_for(slurm.submit(script))
     assert "share 1 of 2: 2 runs finished" in logs(tmp_path)
     assert "share 2 of 2: 2 runs finished" in logs(tmp_path)
     assert not list(rig.experiment.folder.glob("cost/*.json"))
-    (tmp_path / "alone").mkdir()
-    alone = make_rig(tmp_path / "alone", cache, LONG)
-    from resnet_shortcuts.experiments.runner import run_plan
-
-    run_plan(alone.plan, alone.config, alone.dataset, alone.experiment, jobs=1)
-    assert [rig.outcome(number) for number in range(4)] == [alone.outcome(number) for number in range(4)]
-    records = [rig.experiment.run(run.run_id) for run in rig.plan.runs]
-    assert any(record.resumed for record in records)
+    assert outcomes(rig) == reference
+    assert any(rig.experiment.run(run.run_id).resumed for run in rig.plan.runs)
 
 
 def logs(folder):
