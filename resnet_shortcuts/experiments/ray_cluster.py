@@ -80,7 +80,10 @@ def _measure(request: str, known: list[str]) -> str:
 
 @dataclass
 class Node:
-    """A machine of the cluster. ``excluded`` says why it gets no runs; ``running`` are the runs that it has."""
+    """A machine of the cluster. ``excluded`` says why it gets no runs; ``running`` are the runs that it has.
+
+    ``probe`` is the task that asks for its ``report``.
+    """
 
     node_id: str
     cpus: float
@@ -88,6 +91,7 @@ class Node:
     report: NodeReport | None = None
     excluded: str = ""
     running: set[str] = field(default_factory=set)
+    probe: Any = None
 
     @property
     def name(self) -> str:
@@ -101,6 +105,7 @@ class Cluster:
     def __init__(self, address: str, gpus: float | None) -> None:
         self._ray, self.address, self.needs_bf16 = _ray(), address, False
         self.nodes: dict[str, Node] = {}
+        self._functions: dict[Any, Any] = {}
         self.look()
         has_gpus = any(each.gpus for each in self.nodes.values())
         self.gpus = gpus if gpus is not None else float(has_gpus)
@@ -115,28 +120,38 @@ class Cluster:
             self.nodes[node_id] = Node(node_id, found.get("CPU", 0.0), found.get("GPU", 0.0))
         return [node_id for node_id in gone if self.nodes.pop(node_id)]
 
-    def examine(self) -> list[str]:
+    def examine(self, wait: bool = True) -> list[str]:
         """Ask each new node what it is; a line for each that is left out now. Raises EnvironmentFault without a token.
 
-        Nodes without cores are not asked: they keep results, or look on.
+        Without ``wait``, nodes that have not answered yet are looked at the next time. Nodes without cores are not
+        asked: they keep results, or look on.
         """
         fit = [each for each in self.nodes.values() if each.cpus and not each.excluded]
         new = [each for each in fit if each.report is None]
-        asked = [
-            self.on(each, _examine, cpus=0, gpus=self.gpus if each.gpus else 0).remote(self.device) for each in new
-        ]
-        if asked:
-            self._ray.wait(asked, num_returns=len(asked), timeout=_PROBE_SECONDS)
-        for each, task in zip(new, asked, strict=True):
-            try:
-                each.report = NodeReport.model_validate_json(self._ray.get(task, timeout=1))
-            except Exception as error:  # whatever Ray makes of a node that cannot run us
-                each.excluded = f"resnet-shortcuts does not run there: {_first_line(error)}"
+        for each in new:
+            if each.probe is None:
+                each.probe = self.on(each, _examine, cpus=0, gpus=self.gpus if each.gpus else 0).remote(self.device)
+        asked = {each.probe: each for each in new}
+        timeout = _PROBE_SECONDS if wait else 0
+        answered, silent = self._ray.wait(list(asked), num_returns=len(asked), timeout=timeout) if asked else ([], [])
+        for probe in answered:
+            self._read(asked[probe])
+        for probe in silent if wait else ():
+            asked[probe].excluded = f"no answer within {_PROBE_SECONDS:.0f} s"
         for each in fit:
             if each.report is not None:
                 self._check_token(each.report)
                 each.excluded = _unfit(each.report, self.needs_bf16)
         return [f"{each.name} is left out: {each.excluded}" for each in fit if each.excluded]
+
+    def _read(self, asked: Node) -> None:
+        """What a node says it is; whatever Ray makes of one that cannot run us."""
+        try:
+            asked.report = NodeReport.model_validate_json(self._ray.get(asked.probe))
+        except self._ray.exceptions.TaskUnschedulableError:
+            del self.nodes[asked.node_id]  # it has just gone
+        except Exception as error:
+            asked.excluded = f"resnet-shortcuts does not run there: {_first_line(error)}"
 
     def _check_token(self, report: NodeReport) -> None:
         if not report.token and not is_loopback(self.address):
@@ -176,7 +191,9 @@ class Cluster:
         """A function as a task for one node, tried once; ``.remote(...)`` starts it."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        return self._ray.remote(function).options(
+        if function not in self._functions:  # sent to the cluster once
+            self._functions[function] = self._ray.remote(function)
+        return self._functions[function].options(
             num_cpus=cpus,
             num_gpus=gpus,
             max_retries=0,
@@ -394,7 +411,7 @@ class RayPool(Pool):
         if now - self._looked >= _NODES_SECONDS:
             self._looked = now
             self._cluster.look()
-            self._remarks += self._cluster.examine()
+            self._remarks += self._cluster.examine(wait=False)
         nodes = self._cluster.nodes.values()
         if any(self._cluster.slots(each) for each in nodes):
             self._had_nodes = now

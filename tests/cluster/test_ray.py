@@ -119,6 +119,7 @@ def test_a_node_with_other_data_is_left_out_and_one_without_data_gets_them_from_
     try:
         said = end(train(ray_nodes, tmp_path, "--data-root", str(ours)), 0)
         assert "trained 2 runs" in said
+        assert list(cache.glob("data/fetched-*/manifest.json")), "sent to the node that has none"
         (line,) = [line for line in said.splitlines() if "is left out" in line]
         assert "the data on this machine have content" in line
     finally:
