@@ -76,12 +76,20 @@ def is_held(path: Path) -> bool:
 def holder(path: Path) -> str:
     """Who holds the lock, as far as its file tells: 'process 7 on HOST, since 14:05:00 on 2026-11-25'."""
     try:
-        with path.open("rb") as file:
-            about = json.loads(file.read(1000))
+        about = json.loads(signature(path))
         since = datetime.fromtimestamp(float(about["since"])).strftime("%H:%M:%S on %Y-%m-%d")
         return f"process {int(about['pid'])} on {ascii(str(about['host']))[1:-1][:100]}, since {since}"
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return "another process"
+
+
+def signature(path: Path) -> bytes:
+    """What the newest holder has written into the lock file; empty where that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1000)
+    except OSError:
+        return b""
 
 
 @contextlib.contextmanager

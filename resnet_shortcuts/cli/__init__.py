@@ -21,6 +21,7 @@ from resnet_shortcuts.cli import (
     plan_command,
     runs_command,
     shortcuts_command,
+    slurm_command,
     train_command,
     verify_command,
 )
@@ -39,6 +40,7 @@ _COMMANDS: dict[Callable[..., int | None], str] = {
     shortcuts_command.shortcuts: "List the strategies, or describe one.",
     verify_command.verify: "Measure what strategies do against what they declare.",
     cost_command.cost: "Count or measure what strategies cost.",
+    slurm_command.slurm: "Write a SLURM job array that trains a config.",
     doctor_command.doctor: "Show what this machine can do and what is wrong.",
 }
 """With a line each, in the order of ``rsc --help``."""

@@ -55,7 +55,7 @@ def plan(
     chosen = chosen_format(format_, output)
     loaded, document = read_config(chosen_config(file, config, "rsc plan"), overrides or [])
     with document.locating_errors():
-        study = open_study(loaded, data_root, lambda *_: None)
+        study = open_study(loaded, data_root, lambda *_: None, Experiment(results, loaded.name))
         if study.warning:
             say(f"warning: {study.warning}")
         rows = network_counts(study)

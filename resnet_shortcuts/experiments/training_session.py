@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError, is_out_of_memory
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint, Pace
-from resnet_shortcuts.experiments.home import Claim, Home
+from resnet_shortcuts.experiments.home import Claim, Home, Superseded
 from resnet_shortcuts.experiments.run_job import Done, Failed, Left, Remark, RunEvent, RunJob, Trained, WorkerSetup
 from resnet_shortcuts.experiments.run_record import Host, Resume
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
@@ -50,6 +50,8 @@ def train_run(
             return _Session(home, claim, setup, job, stopping).train()
     except _Stop:
         return Left(run_id=job.run_id, event="stopped")
+    except Superseded:
+        return Left(run_id=job.run_id, event="busy")
     except EnvironmentFault:
         raise
     except Exception as error:  # one run failed, and it must not take the others with it
