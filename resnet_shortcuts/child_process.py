@@ -1,6 +1,6 @@
 """Child processes: how workers, the cost pass, memory probes and decoders are started, spoken to and ended.
 
-A child gets one `Request` on its standard input, and further messages as its kind wants them; it answers with events on
+A child gets one `Request` on its standard input, and further messages of its kind; it answers with events on
 its standard output. Both are pydantic models, a line of JSON each. Whatever else it prints goes to its log. It imports
 the package that its parent runs and nothing from the working folder, refuses if the source has changed meanwhile, and
 ends with its parent.

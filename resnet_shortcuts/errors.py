@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: one line (what, where, what to do) and an exit code."""
+"""What a user reads when something is wrong: one line (what, where, what to do) and an exit code."""
 
 from collections.abc import Iterable
 from enum import IntEnum

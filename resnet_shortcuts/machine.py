@@ -132,7 +132,7 @@ def resolve_device(requested: str) -> str:
 
 
 def bf16_supported(device: str) -> bool:
-    """Whether the device multiplies bf16 in hardware; False where that cannot be told."""
+    """Whether the device multiplies bf16 in hardware; False where that is not known."""
     if device.split(":")[0] == "cpu":
         return bool(cpu_flags() & _BF16_FLAGS)
     if not _torch_sees_gpus():
@@ -158,7 +158,7 @@ def resolve_precision(precision: str, device: str) -> Precision:
 
 
 def precision_warning(precision: str, device: str) -> str | None:
-    """What to tell a user who asks for bf16 on hardware without it; None where there is nothing to tell."""
+    """The warning for bf16 on hardware without it; None where none is due."""
     if precision == "bf16" and not bf16_supported(device):
         return f"bf16 is emulated on this {device.split(':')[0]}: correct but slow: fp32 (or auto) is faster here"
     return None
@@ -197,7 +197,7 @@ def commit() -> str | None:
 
 
 class Gpu(BaseModel):
-    """A GPU as its driver names it; what an older record does not tell is None."""
+    """A GPU as its driver names it; what an older record does not hold is None."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 

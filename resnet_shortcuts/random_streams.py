@@ -1,4 +1,4 @@
-"""Random streams keyed by what they are for, so that position alone fixes every draw.
+"""Random streams keyed by what they are for, so that every draw depends only on its position.
 
 A stream is named by a tuple such as ``(seed, "order", epoch)``; its bits come from SHA-256 of that name, so two streams
 never share a state, and no draw depends on which draws came before it, in this process or another.

@@ -39,7 +39,11 @@ def test_side_by_side() -> None:
 def test_no_comparison_says_1_things(record: ExperimentRecord, format_: str) -> None:
     verdicts = judge(record, margin=1.0)
     html = format_ == "html"
-    text = report_html(verdicts, drawings=[]) if html else comparison_text(verdicts, format_, width=10_000)
+    text = comparison_text(verdicts, "table" if html else format_, width=10_000)
+    assert not ONE_OF_MANY.search(text)
+    text = (
+        report_html(verdicts, drawings=[]) if html else comparison_text(verdicts, format_, details=True, width=10_000)
+    )
     assert not ONE_OF_MANY.search(text)
     assert "0 comparisons" not in text
     if format_ != "csv":
@@ -48,6 +52,6 @@ def test_no_comparison_says_1_things(record: ExperimentRecord, format_: str) -> 
 
 def test_a_strategy_that_always_fails_has_no_mean() -> None:
     record = of_accuracies({"A": [90.0, 91.0], "x": [None, None], "y": [None, 90.0]})
-    text = comparison_text(judge(record), "markdown")
+    text = comparison_text(judge(record), "markdown", details=True)
     assert "x on cifar-resnet-20 fails 2 of 2 (loss is NaN); it has no mean." in text
     assert "y on cifar-resnet-20 fails 1 of 2 (loss is NaN); its mean is over the others." in text

@@ -8,7 +8,7 @@ from resnet_shortcuts.tables import Column, Table
 
 _COUNTED = (
     "Multiply-adds: a forward pass of one image; pooling, padding and adds count as zero. "
-    "Saved: what autograd keeps for backward, fp32, eager, parameters left out."
+    "Activation memory: what autograd keeps for backward, parameters left out{precision}."
 )
 
 COLUMNS = (
@@ -16,13 +16,13 @@ COLUMNS = (
     Column("shortcut", "shortcut", label=True),
     Column("parameters", "parameters", "count"),
     Column("multiply_adds", "multiply-adds", "large"),
-    Column("saved_bytes", "saved, MiB", "mebibytes"),
-    Column("memory_parameters", "memory: parameters, MiB", "mebibytes"),
-    Column("memory_gradients", "memory: gradients, MiB", "mebibytes"),
-    Column("memory_optimizer", "memory: optimizer, MiB", "mebibytes"),
-    Column("memory_activations", "memory: activations, MiB", "mebibytes"),
-    Column("peak_memory_bytes", "peak, MiB", "mebibytes"),
-    Column("peak_reserved_bytes", "reserved, MiB", "mebibytes"),
+    Column("saved_bytes", "activation memory, fp32, MiB", "mebibytes"),
+    Column("memory_parameters", "parameters, MiB", "mebibytes"),
+    Column("memory_gradients", "gradients, MiB", "mebibytes"),
+    Column("memory_optimizer", "optimizer, MiB", "mebibytes"),
+    Column("memory_activations", "activation memory, MiB", "mebibytes"),
+    Column("peak_memory_bytes", "peak memory, MiB", "mebibytes"),
+    Column("peak_reserved_bytes", "reserved memory, MiB", "mebibytes"),
     Column("step_ms", "step, ms", "milliseconds"),
     Column("step_ms_interval", "step, 95 %, ms", "durations"),
     Column("ratio", "step, ratio", "number"),
@@ -44,12 +44,16 @@ def _table(report: CostReport, network: str) -> Table:
     request = report.request
     rows = [row for row in cost_rows(report) if row["network"] == network]
     columns = [column for column in COLUMNS[1:] if any(row.get(column.key) is not None for row in rows)]
+    counted_alone = all(row["memory_activations"] is None for row in rows)
+    if not counted_alone:  # of fp32, it may exceed the peak of what was trained
+        columns = [column for column in columns if column.key != "saved_bytes"]
+    note = _COUNTED.format(precision=", fp32, eager" if counted_alone else f", at {request.precision}")
     errors = [f"{row['shortcut']}: {row['error']}" for row in rows if row["error"]]
     remarks = [line for line in (*sentences(report), *how_measured(report)) if line.startswith(f"{network}: ")]
     shape = "x".join(str(size) for size in request.input_shape)
     batch = f"batch size {request.batch_size}, {request.precision} on {request.device}"
     title = f"{network}: {shape}, {request.num_classes} classes, {batch}"
-    return Table("cost", columns, rows, title, [_COUNTED, *errors, *remarks])
+    return Table("cost", columns, rows, title, [note, *errors, *remarks])
 
 
 def cost_data(report: CostReport) -> Table:

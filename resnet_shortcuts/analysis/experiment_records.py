@@ -65,6 +65,9 @@ class CostRecord:
     baseline's in the same interleaved rounds with its 95 % interval, ``train_seconds`` computed for one
     run with nothing else on the machine.
     ``hardware`` is what tables call the machine, ``machine`` what tells it from others of that name.
+    ``activation_bytes`` is what autograd keeps for backward at the precision that was trained, ``peak_memory_bytes``
+    the most that training has in use at any time. ``disturbed``: other programs took processor time while steps were
+    timed, so that times are not to be trusted.
     """
 
     network: str
@@ -84,6 +87,13 @@ class CostRecord:
     noise: float | None = None
     train_seconds: float | None = None
     machine: Hardware | None = None
+    activation_bytes: int | None = None
+    inference_ms: float | None = None
+    inference_ms_interval: tuple[float, float] | None = None
+    inference_ratio: float | None = None
+    inference_ratio_interval: tuple[float, float] | None = None
+    on_cpu: bool = True
+    disturbed: bool = False
 
 
 def same_machine(first: CostRecord, second: CostRecord) -> bool:

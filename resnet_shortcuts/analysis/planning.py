@@ -1,7 +1,7 @@
 """How many seeds a family of comparisons needs, and which differences a number of seeds can show.
 
 The standard deviation comes from a pilot, so plans use its upper 80 % confidence bound: at least 80 % of pilots then
-keep the power that was announced. Power is that of the last look alone; earlier looks can only add to it.
+keep the power that was announced. Power is that of the last look; earlier looks can only add to it.
 """
 
 from __future__ import annotations

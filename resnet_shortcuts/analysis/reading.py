@@ -236,6 +236,13 @@ def _of_report(report: CostReport, regime: Regime, config: _Config) -> list[Cost
                 ratio_baseline=race.baseline if race else "",
                 noise=race.noise if race else None,
                 train_seconds=_train_seconds(row, request, regime, config.run.evaluate_every),
+                activation_bytes=row.activation_bytes(request.precision),
+                inference_ms=row.inference_ms,
+                inference_ms_interval=row.inference_ms_interval,
+                inference_ratio=row.inference_ratio,
+                inference_ratio_interval=row.inference_ratio_interval,
+                on_cpu=request.device_type == "cpu",
+                disturbed=report.disturbed,
             )
         )
     return records

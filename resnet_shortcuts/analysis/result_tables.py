@@ -14,7 +14,7 @@ from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.sealed_verdicts import rule as sealed_rule
 from resnet_shortcuts.analysis.sealed_verdicts import waiting
 from resnet_shortcuts.analysis.statistics import Paired, mean_and_sd
-from resnet_shortcuts.analysis.summary import accuracies
+from resnet_shortcuts.analysis.summary import COLUMNS, COST_KEYS, RUN_KEYS, accuracies, compare_table, rows_of
 from resnet_shortcuts.analysis.verdicts import WANTED, Comparison, Verdicts, rule
 from resnet_shortcuts.tables import MISSING, Column, Table
 from resnet_shortcuts.tables.table_model import signed
@@ -152,12 +152,12 @@ def _columns(verdicts: Verdicts) -> tuple[Column, ...]:
     return (*VERDICT_COLUMNS, *LOOK_COLUMNS) if verdicts.sealed else VERDICT_COLUMNS
 
 
-def joined_table(verdicts: Verdicts, compared: Table) -> Table:
-    """The compare table with the verdict's fields beside each row, and baseline and margin: the one table of a CSV.
+def tidy_table(verdicts: Verdicts, notes: Sequence[str] = ()) -> Table:
+    """One row a network, strategy and recipe with every figure: what CSV and JSON hold.
 
-    The compare table's columns come first and unchanged; footnotes are one text.
+    The compare table's columns come first, then the verdict's fields, baseline and margin.
     """
-    judged = verdict_table(verdicts)
+    compared, judged = compare_table(verdicts.record, notes), verdict_table(verdicts)
     have = {column.key for column in compared.columns}
     added = [column for column in judged.columns if column.key not in have]
     constants = {"baseline": verdicts.baseline, "margin": verdicts.margin}
@@ -165,9 +165,35 @@ def joined_table(verdicts: Verdicts, compared: Table) -> Table:
     rows = []
     for row in compared.rows:
         verdict = by_key[row["network"], row["shortcut"]]
-        rows.append({**verdict, **row, "footnotes": "; ".join(verdict["footnotes"]) or None, **constants})
+        rows.append({**row, **{column.key: verdict.get(column.key) for column in added}, **constants})
     columns = [*compared.columns, *added, Column("baseline", "baseline"), Column("margin", "margin, points", "percent")]
     return replace(compared, columns=columns, rows=rows)
+
+
+def accuracy_table(verdicts: Verdicts, network: str, notes: Sequence[str]) -> Table:
+    """Runs and accuracy of every strategy on one network, best first."""
+    rows = [
+        row | {"letters": verdicts.letters.get((network, row["shortcut"])) or None}
+        for row in _compared(verdicts, network)
+    ]
+    rows.sort(key=lambda row: -math.inf if row["accuracy_mean"] is None else row["accuracy_mean"], reverse=True)
+    title = f"{pretty_network(network)}: test accuracy of each strategy, best first."
+    return Table("compare", [*COLUMNS, Column("letters", "letters")], rows, title, notes).only((*RUN_KEYS, "letters"))
+
+
+def cost_details(verdicts: Verdicts, network: str, notes: Sequence[str]) -> Table:
+    """What every strategy costs on one network, in units and beside the baseline, inference included."""
+    title = f"{pretty_network(network)}: what each strategy costs in training and in inference."
+    rows = _compared(verdicts, network)
+    as_trained = any(row["activation_bytes"] is not None for row in rows)
+    keys = [key for key in COST_KEYS if key not in ("disturbed", "saved_bytes" if as_trained else "activation_bytes")]
+    if any(row["disturbed"] == "yes" for row in rows):
+        title += " Its times are not reliable: other programs ran."
+    return Table("compare", COLUMNS, rows, title, notes).only(("shortcut", *keys))
+
+
+def _compared(verdicts: Verdicts, network: str) -> list[dict[str, Any]]:
+    return [vars(row) for row in rows_of(verdicts.record) if row.network == network]
 
 
 def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
@@ -182,7 +208,8 @@ def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
     means += f", the {untrained} untrained included." if untrained else "."
     waits = waiting(verdicts.sealed, verdicts.record) if verdicts.sealed else [letters]
     explanation = [_rule(verdicts), *waits, means] if explain else []
-    table = Table("verdicts", _columns(verdicts), rows, _title(verdicts, network), [*explanation, *notes])
+    title = f"{pretty_network(network)}: difference of each strategy to {verdicts.baseline}, and the verdict on it."
+    table = Table("verdicts", _columns(verdicts), rows, title, [*explanation, *notes])
     if verdicts.sealed is None:
         return table.only(ANSWER)
     between = any(row["verdict"].startswith((INTERIM, TOO_FEW)) for row in verdict_rows(verdicts, network))
@@ -194,7 +221,7 @@ def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
     rows = [row for row in verdict_rows(verdicts, network) if not row["verdict"].startswith("baseline")]
     unsealed = ("p_equal_holm", "interval_90") if verdicts.sealed else ()
     keys = [key for key in DETAIL if key not in unsealed and any(row.get(key) is not None for row in rows)]
-    title = f"Beside the verdicts: {_title(verdicts, network)}"
+    title = f"{pretty_network(network)}: how sure that is: other tests, new test images, and what the seeds could show."
     table = Table("verdicts", VERDICT_COLUMNS, rows, title, _detail_notes(verdicts) if explain else [])
     return table.only(keys)
 

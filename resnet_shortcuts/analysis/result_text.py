@@ -4,57 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from resnet_shortcuts import tables
+from resnet_shortcuts.analysis.answer import answer
 from resnet_shortcuts.analysis.claims import Claim
-from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
-from resnet_shortcuts.analysis.procedure import TOO_FEW
+from resnet_shortcuts.analysis.experiment_records import in_order
+from resnet_shortcuts.analysis.first_screen import first_screen, first_tables
+from resnet_shortcuts.analysis.paper_tables import paper_tables
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
+    accuracy_table,
     answer_table,
     claims_table,
+    cost_details,
     detail_table,
-    joined_table,
-    network_table,
     published_table,
+    tidy_table,
     verdict_table,
 )
-from resnet_shortcuts.analysis.sealed_verdicts import waiting
-from resnet_shortcuts.analysis.summary import compare_table, terminal_view
-from resnet_shortcuts.analysis.verdicts import BETTER, EQUAL, NOT_SETTLED, WORSE, Verdicts
+from resnet_shortcuts.analysis.summary import cost_notes, run_notes, terminal_view
+from resnet_shortcuts.analysis.verdicts import Verdicts
 from resnet_shortcuts.tables import Table
 from resnet_shortcuts.tables.escaping import escape_markdown
-from resnet_shortcuts.tables.terminal_format import fill, to_ascii
-
-
-def answer(verdicts: Verdicts) -> list[str]:
-    """The comparison in plain words: a sentence a network, which names its regime and ranks nothing.
-
-    Where a look is to come, a sentence says what it waits for.
-    """
-    sentences = [_sentence(verdicts, network) for network in in_order(key[0] for key in verdicts.failures)]
-    return [*sentences, *(waiting(verdicts.sealed, verdicts.record) if verdicts.sealed else ())]
-
-
-def _sentence(verdicts: Verdicts, network: str) -> str:
-    """What holds on one network. Failures come before any verdict, the baseline's own first of all."""
-    regime = verdicts.record.regime.sentence(pretty_network(network))
-    baseline = verdicts.baseline
-    comparisons = [comparison for comparison in verdicts.comparisons if comparison.network == network]
-    failures = verdicts.failures.get((network, baseline))
-    baseline_fails = failures.words() if failures else ""
-    if not comparisons:
-        only = f"{baseline}, which {baseline_fails}," if baseline_fails else baseline
-        return f"{regime}: only {only} is there, so there is nothing to compare it with."
-    parts = [f"{baseline}, the baseline, {baseline_fails}"] if baseline_fails else []
-    failing = [f"{each.shortcut} {each.failures.words()}" for each in comparisons if each.failures.count]
-    parts += [", ".join(failing)] if failing else []
-    shortcuts: dict[str, list[str]] = {word: [] for word in (BETTER, WORSE, EQUAL, NOT_SETTLED, TOO_FEW)}
-    for each in comparisons:
-        words = f"{each.verdict} because the baseline failed" if each.baseline_failed else each.verdict
-        shortcuts.setdefault(words, []).append(each.shortcut)
-    parts += [f"{words}: {', '.join(names)}" for words, names in shortcuts.items() if names]
-    return f"{regime}, against {baseline}: {'; '.join(parts)}."
 
 
 def sections(
@@ -63,17 +35,18 @@ def sections(
     claims: Sequence[Claim] = (),
     publications: Sequence[Published] = (),
 ) -> list[Table]:
-    """The tables of a comparison for people: claims, accuracy and cost, verdicts, details, published figures."""
-    compared = compare_table(verdicts.record, notes)
-    shown = [claims_table(claims), compared] if claims else [compared]
+    """Every table of a comparison for people, network by network: accuracy, verdicts, what is beside them, costs."""
+    record = verdicts.record
+    shown = [claims_table(claims)] if claims else []
     networks = in_order(key[0] for key in verdicts.failures)
-    if verdicts.comparisons:
-        if len(networks) > 1:
-            shown.append(network_table(verdicts))
-        for network in networks:
-            first = network == networks[0]
+    for network in networks:
+        first = network == networks[0]
+        shown.append(accuracy_table(verdicts, network, [*run_notes(record), *notes] if first else ()))
+        if any(comparison.network == network for comparison in verdicts.comparisons):
             shown += [answer_table(verdicts, network, first), detail_table(verdicts, network, first)]
-    return [*shown, published_table(publications)] if publications else shown
+        shown.append(cost_details(verdicts, network, cost_notes(record) if first else ()))
+    shown += [published_table(publications)] if publications else []
+    return [terminal_view(table) if table.kind == "compare" else table for table in shown]
 
 
 def comparison_text(
@@ -83,45 +56,47 @@ def comparison_text(
     notes: Sequence[str] = (),
     claims: Sequence[Claim] = (),
     publications: Sequence[Published] = (),
+    details: bool = False,
+    more: str = "",
     width: int = 80,
     color: bool = False,
     unicode: bool = True,
 ) -> str:
     """The comparison as table (for a terminal), markdown, csv, latex or json.
 
+    A terminal gets the answer and one table, with ``details`` every other table too; ``more`` is the command
+    that prints them.
     CSV is one table: the compare table with the verdict's fields in each row, baseline and margin. JSON is
     ``{"schema": 1, "kind": "compare", "rows": [...]}`` with ``verdicts``, ``rule``, ``notes`` and, where asked for,
     ``claims`` and ``published`` beside it; ``schema.json`` documents it.
     """
     if format_ == "csv":
-        return tables.csv_text(joined_table(verdicts, compare_table(verdicts.record, notes)))
+        return tables.csv_text(tidy_table(verdicts, notes))
     if format_ == "json":
-        return tables.json_text(_data(verdicts, compare_table(verdicts.record, notes), claims, publications))
-    shown = sections(verdicts, notes, claims, publications)
-    sentences = answer(verdicts)
-    if format_ == "markdown":
-        return "\n".join([*map(escape_markdown, sentences), ""]) + "\n" + tables.markdown(shown)
-    shown = [terminal_view(table) if table.kind == "compare" else table for table in shown]
-    text = tables.render(shown, format_, width=width, color=color, unicode=unicode)
-    return text if format_ == "latex" else f"{text}\n{filled(sentences, width, unicode)}\n"
-
-
-def filled(sentences: Sequence[str], width: int, unicode: bool) -> str:
-    """Sentences for a terminal, a paragraph each."""
-    text = fill("\n".join(sentences), width)
-    return text if unicode else to_ascii(text)
+        return tables.json_text(_data(verdicts, tidy_table(verdicts, notes), claims, publications))
+    if format_ == "latex":
+        return paper_tables(verdicts, notes, claims)
+    place: dict[str, Any] = {"width": width, "color": color, "unicode": unicode}
+    shown = [claims_table(claims)] if claims and not details else []
+    if details:
+        shown = sections(verdicts, notes, claims, publications)
+    if format_ == "table":
+        text = first_screen(verdicts, notes, "" if details else more, **place)
+        return "\n".join([text, tables.terminal(shown, **place)] if shown else [text])
+    lines = [escape_markdown(line) for line in answer(verdicts).lines()]
+    return "\n\n".join(lines) + "\n\n" + tables.markdown([*first_tables(verdicts), *shown])
 
 
 def _data(verdicts: Verdicts, table: Table, claims: Sequence[Claim], publications: Sequence[Published]) -> Table:
     """The compare table with everything that its JSON holds beside the rows."""
-    judged = verdict_table(verdicts)
+    judged, found = verdict_table(verdicts), answer(verdicts)
     facts: dict[str, object] = {
         "regime": verdicts.record.regime.sentence(),
         "baseline": verdicts.baseline,
         "margin": verdicts.margin,
         "rule": judged.notes[0],
         "verdicts": [{column.key: row.get(column.key) for column in judged.columns} for row in judged.rows],
-        "answer": answer(verdicts),
+        "answer": [*found.sentences, *found.pending],
         "notes": list(table.notes),
     }
     if claims:

@@ -134,7 +134,8 @@ def _waiting(standing: Standing, record: ExperimentRecord) -> str:
     if standing.missing:
         parts.append(f"it needs {counted(len(standing.missing), 'run')} that have not ended")
     command = _command(standing, record)
-    return f"{'; '.join(parts)}. Until then, no verdict of open strategies.{f' Next: {command}' if command else ''}"
+    todo = f" Next:\n{command}" if command else ""
+    return f"{'; '.join(parts)}.{todo}"
 
 
 def _command(standing: Standing, record: ExperimentRecord) -> str:

@@ -100,7 +100,7 @@ def _constant(n: int, mean: float, margin: float) -> Paired:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in the order given. NaN (not tested) stays NaN and is no part of the family.
+    """Holm's adjusted p values, in the order given. NaN (not tested) stays NaN and is not part of the family.
 
     Equal to statsmodels' ``multipletests(method="holm")``, which costs 1.5 s to import and a garbage collection a call.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from resnet_shortcuts.analysis.experiment_records import (
     CostRecord,
@@ -14,32 +15,48 @@ from resnet_shortcuts.analysis.experiment_records import (
     pretty_network,
 )
 from resnet_shortcuts.analysis.statistics import mean_and_sd
+from resnet_shortcuts.experiments.run_record import DEFAULT_RECIPE
 from resnet_shortcuts.shortcuts.catalogue import strategies
 from resnet_shortcuts.tables import Column, Table
 
 COLUMNS = (
     Column("network", "network", label=True),
     Column("shortcut", "shortcut", label=True),
+    Column("recipe", "recipe", label=True),
     Column("runs", "runs", "count"),
     Column("failed", "failed", "count"),
     Column("accuracy_mean", "accuracy, %", "percent"),
     Column("accuracy_sd", "sd, points", "percent"),
     Column("parameters", "parameters", "count"),
     Column("multiply_adds", "multiply-adds", "large"),
-    Column("saved_bytes", "saved, MiB", "mebibytes"),
-    Column("peak_memory_bytes", "peak, MiB", "mebibytes"),
+    Column("saved_bytes", "activation memory, fp32, MiB", "mebibytes"),
+    Column("activation_bytes", "activation memory, as trained, MiB", "mebibytes"),
+    Column("peak_memory_bytes", "peak memory, MiB", "mebibytes"),
     Column("step_ms", "step, ms", "milliseconds"),
-    Column("train_seconds", "alone, computed, s", "seconds"),
+    Column("step_ms_interval", "step, 95 %, ms", "durations"),
+    Column("step_ratio", "step, ratio", "number"),
+    Column("step_ratio_interval", "step ratio, 95 %", "ratios"),
+    Column("inference_ms", "inference, ms", "milliseconds"),
+    Column("inference_ms_interval", "inference, 95 %, ms", "durations"),
+    Column("inference_ratio", "inference, ratio", "number"),
+    Column("inference_ratio_interval", "inference ratio, 95 %", "ratios"),
+    Column("train_seconds", "estimated training, s", "seconds"),
+    Column("disturbed", "times disturbed"),
 )
-_COSTS = ("parameters", "multiply_adds", "saved_bytes", "peak_memory_bytes", "step_ms", "train_seconds")
+RUN_KEYS = ("shortcut", "runs", "failed", "accuracy_mean", "accuracy_sd")
+COST_KEYS = tuple(column.key for column in COLUMNS[7:])
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network with one strategy; the fields are the JSON keys. Accuracy in percent; unmeasured is None."""
+    """One network with one strategy; the fields are the JSON keys. Accuracy in percent; unmeasured is None.
+
+    ``disturbed`` is 'yes' where other programs ran while times were taken, which are not to be relied on then.
+    """
 
     network: str
     shortcut: str
+    recipe: str
     runs: int
     failed: int
     accuracy_mean: float | None
@@ -47,9 +64,18 @@ class Row:
     parameters: int | None = None
     multiply_adds: int | None = None
     saved_bytes: int | None = None
+    activation_bytes: int | None = None
     peak_memory_bytes: int | None = None
     step_ms: float | None = None
+    step_ms_interval: tuple[float, float] | None = None
+    step_ratio: float | None = None
+    step_ratio_interval: tuple[float, float] | None = None
+    inference_ms: float | None = None
+    inference_ms_interval: tuple[float, float] | None = None
+    inference_ratio: float | None = None
+    inference_ratio_interval: tuple[float, float] | None = None
     train_seconds: float | None = None
+    disturbed: str | None = None
 
 
 def cells_of(record: ExperimentRecord) -> dict[tuple[str, str], list[RunRecord]]:
@@ -80,25 +106,33 @@ def rows_of(record: ExperimentRecord) -> list[Row]:
 
 
 def _row(key: tuple[str, str], runs: Sequence[RunRecord], cost: CostRecord | None) -> Row:
-    costs = {} if cost is None else {name: getattr(cost, name) for name in _COSTS}
-    return Row(*key, len(runs), sum(not run.finished for run in runs), *mean_and_sd(accuracies(runs)), **costs)
+    costs: dict[str, Any] = {} if cost is None else {name: getattr(cost, name) for name in COST_KEYS}
+    if cost is not None:
+        costs["disturbed"] = "yes" if cost.disturbed else "no"
+    recipe = next((run.recipe for run in runs), DEFAULT_RECIPE)
+    failed = sum(not run.finished for run in runs)
+    return Row(*key, recipe, len(runs), failed, *mean_and_sd(accuracies(runs)), **costs)
 
 
 def compare_table(record: ExperimentRecord, notes: Sequence[str] = ()) -> Table:
-    """The compare table of one (merged) experiment, with the notes that say how its numbers arose."""
+    """Every figure of one (merged) experiment, with the notes that say how its numbers arose."""
     summary = rows_of(record)
     networks = ", ".join(in_order(pretty_network(row.network) for row in summary))
     title = f"{record.name}: {record.regime.sentence(networks)}"
-    return Table("compare", COLUMNS, [vars(row) for row in summary], title, [*_notes(record, summary), *notes])
+    return Table(
+        "compare", COLUMNS, [vars(row) for row in summary], title, [*run_notes(record), *cost_notes(record), *notes]
+    )
 
 
 def terminal_view(table: Table) -> Table:
-    """The compare table without columns that say nothing: one network for all rows, no failure, nothing measured."""
+    """A table without columns that say nothing: one network for all rows, no failure, nothing measured."""
 
     def says_something(column: Column) -> bool:
         values = {row.get(column.key) for row in table.rows}
-        if column.key == "network":
+        if column.key in ("network", "recipe"):
             return len(values) != 1
+        if column.key == "disturbed":
+            return "yes" in values
         if column.key == "failed":
             return any(values)
         return column.key == "accuracy_mean" or values != {None}
@@ -106,11 +140,13 @@ def terminal_view(table: Table) -> Table:
     return dataclasses.replace(table, columns=[column for column in table.columns if says_something(column)])
 
 
-def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
+def run_notes(record: ExperimentRecord) -> list[str]:
+    """What must be said of the runs: failures, what is missing, left over or damaged, and what is odd in the data."""
+    cells = cells_of(record)
     notes = []
-    if any(row.runs for row in summary):
+    if any(cells.values()):
         notes.append("Accuracy: last epoch, mean and standard deviation over finished runs.")
-    notes += _failures(cells_of(record)) + _twins(in_order(row.shortcut for row in summary))
+    notes += _failures(cells) + twins(in_order(shortcut for _, shortcut in cells))
     if record.missing:
         names = in_order(f"{network} {shortcut} seed {seed}" for network, shortcut, seed in record.missing)
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
@@ -120,11 +156,10 @@ def _notes(record: ExperimentRecord, summary: Sequence[Row]) -> list[str]:
         notes.append(f"Left over, not in the plan and not counted: {', '.join(record.left_over)}.")
     if record.damaged:
         notes.append(f"Damaged and left out: {', '.join(record.damaged)}.")
-    notes += [f"Data: {warning}." for warning in record.data_warnings]
-    return [*notes, *_cost_notes(record.costs), *record.cost_sentences]
+    return notes + [f"Data: {warning}." for warning in record.data_warnings]
 
 
-def _twins(names: Sequence[str]) -> list[str]:
+def twins(names: Sequence[str]) -> list[str]:
     """How to read a difference between two names of one network, for each such pair."""
     pairs = {frozenset((strategy.name, strategy.same_as)) for strategy in strategies() if strategy.same_as}
     return [
@@ -146,7 +181,9 @@ def _failures(cells: Mapping[tuple[str, str], Sequence[RunRecord]]) -> list[str]
     return lines
 
 
-def _cost_notes(costs: Sequence[CostRecord]) -> list[str]:
+def cost_notes(record: ExperimentRecord) -> list[str]:
+    """How the costs were measured, and what they say."""
+    costs = record.costs
     if not costs:
         return ["Costs were not measured."]
     batch = next((f"batch size {cost.batch_size}" for cost in costs if cost.batch_size), "")
@@ -154,8 +191,10 @@ def _cost_notes(costs: Sequence[CostRecord]) -> list[str]:
     machine = next((cost.hardware for cost in costs if cost.hardware), "")
     conditions = ", ".join(filter(None, (batch, precision, machine)))
     return [
-        "Saved: what autograd keeps for backward, fp32, parameters left out. Peak: of training, network and optimizer "
-        "included. Step: median, strategies interleaved, nothing else running. Alone: steps and evaluation of one run "
-        f"on a machine of its own, computed.{f' Measured at {conditions}.' if conditions else ''} Multiply-adds: a "
-        "forward pass of one image; pooling, padding and adds count as zero."
+        "Activation memory: what autograd keeps for backward, parameters left out. Peak memory: the most that training "
+        "has in use at any time, network and optimizer included. Step: median, strategies interleaved, nothing else "
+        "running. Estimated training: steps and evaluation of one run on a machine of its own."
+        f"{f' Measured at {conditions}.' if conditions else ''} Multiply-adds: a forward pass of one image; pooling, "
+        "padding and adds count as zero.",
+        *record.cost_sentences,
     ]

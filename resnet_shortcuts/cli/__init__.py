@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -17,40 +17,55 @@ from resnet_shortcuts.cli import (
     compare_command,
     cost_command,
     doctor_command,
+    paper_command,
     plan_command,
     runs_command,
     shortcuts_command,
     train_command,
     verify_command,
 )
-from resnet_shortcuts.cli.output import say
+from resnet_shortcuts.cli.output import deliver, say
 from resnet_shortcuts.cli.streams import make_unbreakable
 from resnet_shortcuts.errors import Exit, RscError
 from resnet_shortcuts.suggestions import did_you_mean
 
-_COMMANDS = (
-    train_command.train,
-    compare_command.compare,
-    compare_command.report,
-    plan_command.plan,
-    runs_command.runs,
-    shortcuts_command.shortcuts,
-    verify_command.verify,
-    cost_command.cost,
-    doctor_command.doctor,
-)
-"""In the order of ``rsc --help``."""
+_COMMANDS: dict[Callable[..., int | None], str] = {
+    train_command.train: "Train the runs of a config, measure costs, show the answer.",
+    compare_command.compare: "Compare strategies: accuracy, verdicts, costs.",
+    compare_command.report: "Write one HTML page with every figure.",
+    paper_command.paper: "Write methods, tables, figures and BibTeX for a paper.",
+    plan_command.plan: "Show what a config would train and what it could show.",
+    runs_command.runs: "List the runs of an experiment; --prune deletes leftovers.",
+    shortcuts_command.shortcuts: "List the strategies, or describe one.",
+    verify_command.verify: "Measure what strategies do against what they declare.",
+    cost_command.cost: "Count or measure what strategies cost.",
+    doctor_command.doctor: "Show what this machine can do and what is wrong.",
+}
+"""With a line each, in the order of ``rsc --help``."""
+
+QUESTION = "Which shortcut should a residual network use where the dimensions change?"
+OVERVIEW = f"""\
+{QUESTION}
+
+  rsc train benchmark      train nine strategies on embedded data
+  rsc compare benchmark    the answer again: accuracy, verdicts, costs
+  rsc report benchmark     the same as one HTML page, with figures
+  rsc plan cifar10-quick   what would be trained, and what it could show
+  rsc shortcuts            every strategy by name, with its source
+
+All commands: rsc --help. One of them: rsc train --help.
+"""
 
 app = typer.Typer(
     name="rsc",
-    help="Which shortcut should a residual network use where the dimensions change? Train and compare them all.",
-    no_args_is_help=True,
+    help=f"{QUESTION} Train and compare them all.",
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in _COMMANDS:
-    app.command()(_command)
+for _command, _line in _COMMANDS.items():
+    app.command(short_help=_line)(_command)
 
 
 def _print_version(asked: bool) -> None:
@@ -61,11 +76,14 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Options of ``rsc`` itself, before any command."""
+    """Options of ``rsc`` itself; without a command, the five that matter first."""
+    if context.invoked_subcommand is None:
+        deliver(OVERVIEW, None)
 
 
 # The base of every error of Typer's command-line parser, under whatever Click this Typer brings.
@@ -150,9 +168,6 @@ def _refused(error: OSError | MemoryError) -> tuple[Exit, str]:
 
 def _parser_error(command: object, error: Exception) -> int:
     """Typer's parser errors in the house's one-line form, with the nearest valid command or option."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        typer.echo(getattr(error, "message", str(error)), err=True)
-        return Exit.USAGE
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "rsc"
     todo = f"see '{where} --help'"

@@ -1,7 +1,8 @@
 """``rsc compare`` and ``rsc report``: read stored runs and show what they say. Never train."""
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Experiments = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME|DIR]...", help="Experiments; without any, the newest.")
 ]
+FigureWidth = Literal["single", "double", "slide"]
+FigureStyle = Literal["paper", "dark"]
 Margin = Annotated[
     float | None,
     typer.Option(help="Points of accuracy that count as equal.", show_default="config, else 0.2", min=1e-6, max=100),
@@ -30,6 +33,7 @@ def compare(
     experiments: Experiments = None,
     baseline: Baseline = None,
     margin: Margin = None,
+    details: Annotated[bool, typer.Option("--details", help="Every table, not the answer alone.")] = False,
     claims: Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims too.")] = False,
     format_: Format = None,
     output: Output = None,
@@ -44,14 +48,16 @@ def compare(
     if claims and chosen == "csv":
         known = ", ".join(name for name in tables.FORMATS if name != "csv")
         raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
-    verdicts, notes = judged(find_experiments(results, experiments or []), baseline, margin, history=False)
+    chosen_experiments = find_experiments(results, experiments or [])
+    verdicts, notes = judged(chosen_experiments, baseline, margin, history=False)
     judgements = judge_claims_of(verdicts) if claims else []
     publications = published(verdicts.record)
     text = comparison_text(
-        verdicts, chosen, notes=notes, claims=judgements, publications=publications, **screen(output is None)
-    )
+        verdicts, chosen, notes=notes, claims=judgements, publications=publications, details=details,
+        more=details_command(chosen_experiments, baseline, margin), **screen(output is None),
+    )  # fmt: skip
     deliver(text, output)
-    return _exit_code(verdicts)
+    return report_problems(verdicts, shown=output is None and chosen in ("table", "markdown"))
 
 
 def report(
@@ -60,10 +66,19 @@ def report(
     margin: Margin = None,
     output: Output = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Judge the question's ten claims, whatever was compared.")
+    ] = False,
+    width: Annotated[
+        FigureWidth, typer.Option(help="Figure files for a column (single), a page (double) or a slide.")
+    ] = "double",
+    style: Annotated[FigureStyle, typer.Option(help="Figure files on white (paper) or on black (dark).")] = "paper",
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
     """Write one self-contained HTML file, and every figure as SVG, PNG and PDF beside it."""
+    from resnet_shortcuts.analysis.claims import are_compared
+    from resnet_shortcuts.analysis.drawing import look_of
     from resnet_shortcuts.analysis.figures import figure_files, figures
     from resnet_shortcuts.analysis.published import published
     from resnet_shortcuts.analysis.report import report_html
@@ -73,14 +88,13 @@ def report(
     chosen = find_experiments(results, experiments or [])
     verdicts, notes = judged(chosen, baseline, margin)
     target = output or chosen[0].folder / "report.html"
-    drawings = figures(verdicts)
+    drawings = figures(verdicts, look_of(width, style))
     text = report_html(
         verdicts,
         notes=notes,
-        claims=judge_claims_of(verdicts),
+        claims=judge_claims_of(verdicts) if claims or are_compared(verdicts.record) else (),
         publications=published(verdicts.record),
-        drawings=drawings,
-        command=" ".join(["rsc report", *(experiments or [chosen[0].name])]),
+        command=shlex.join(["rsc", "report", *(experiment.name for experiment in chosen)]),
     )
     write_file(target, text.encode())
     folder = target.parent / f"{target.stem}-figures"
@@ -92,7 +106,20 @@ def report(
 
         if not webbrowser.open(target.absolute().as_uri()):
             say(f"no browser could be opened: open {target} yourself")
-    return _exit_code(verdicts)
+    return report_problems(verdicts)
+
+
+def details_command(experiments: "list[Experiment]", baseline: str | None = None, margin: float | None = None) -> str:
+    """The command that prints every table of these experiments."""
+    words = ["rsc", "compare", *map(named, experiments)]
+    words += ["--baseline", baseline] if baseline else []
+    words += ["--margin", f"{margin:g}"] if margin else []
+    return f"{shlex.join(words)} --details"
+
+
+def named(experiment: "Experiment") -> str:
+    """What a command calls the experiment: its name in the results folder of here, else its folder."""
+    return experiment.name if experiment.results == DEFAULT_RESULTS else str(experiment.folder)
 
 
 def judged(
@@ -138,9 +165,12 @@ def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":
     return experiments
 
 
-def _exit_code(verdicts: "Verdicts") -> int:
-    """Says what is wrong with the data and with stored files on standard error; files decide the exit code."""
-    for warning in verdicts.record.data_warnings:
+def report_problems(verdicts: "Verdicts", *, shown: bool = False) -> int:
+    """Says what is wrong with the data and with stored files on standard error; files decide the exit code.
+
+    ``shown``: what is wrong with the data stands on the screen already.
+    """
+    for warning in () if shown else verdicts.record.data_warnings:
         say(f"warning: {warning}")
     for problem in verdicts.record.damaged:
         say(f"error: {problem}")

@@ -68,7 +68,7 @@ def cost(
     data_root: DataRoot = None,
     debug: Debug = False,
 ) -> int:
-    """Show parameters, multiply-adds and saved bytes; with --measure also memory by part, peak memory and time."""
+    """Show parameters, multiply-adds and activation memory; with --measure also peak memory, its parts, and time."""
     from resnet_shortcuts.analysis.cost_table import cost_data, cost_tables
     from resnet_shortcuts.experiments.study import measure as measure_request
 

@@ -25,9 +25,31 @@ class Screen(TypedDict):
     unicode: bool
 
 
+_ERASE = "\r\x1b[2K"
+_live = False
+"""Whether the terminal's last line is a live one, which is erased before anything else is printed."""
+
+
 def say(text: str) -> None:
     """Chatter on standard error; control characters in it are made visible."""
+    end_live_line()
     print(escape_terminal(text), file=sys.stderr, flush=True)
+
+
+def show_live_line(text: str) -> None:
+    """Write a line on standard error, a terminal, that the next text replaces; what does not fit is cut off."""
+    global _live
+    line = escape_terminal(text).replace("\n", " ")[: max(1, shutil.get_terminal_size().columns - 1)]
+    print(f"{_ERASE}{line}", end="", file=sys.stderr, flush=True)
+    _live = True
+
+
+def end_live_line() -> None:
+    """Erase the live line, where there is one."""
+    global _live
+    if _live:
+        print(_ERASE, end="", file=sys.stderr, flush=True)
+    _live = False
 
 
 def screen(to_screen: bool = True) -> Screen:
@@ -71,6 +93,7 @@ def deliver(text: str, output: Path | None) -> None:
         write_file(output, text.encode())
         say(f"wrote {output}")
         return
+    end_live_line()
     try:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from resnet_shortcuts.cli.output import say
+from resnet_shortcuts.cli.output import end_live_line, say, show_live_line
 from resnet_shortcuts.tables.escaping import escape_terminal
 from resnet_shortcuts.words import counted
 
@@ -32,6 +32,7 @@ class SweepProgress:
             from rich.console import Console
             from rich.live import Live
 
+            end_live_line()
             # While it is shown, what `say` prints appears above it.
             self._display = Live(console=Console(stderr=True), refresh_per_second=4, transient=True)
             self._display.start()
@@ -104,10 +105,9 @@ class StageProgress:
         if now - self.shown < (0.1 if on_terminal else LINE_SECONDS) and done < total:
             return
         line = f"{what}: {done:,} of {total:,}"
-        if on_terminal:
-            end = "\n" if done >= total else ""
-            print(f"\r\x1b[2K{escape_terminal(line)}", end=end, file=sys.stderr, flush=True)
-        elif now - self.began >= LINE_SECONDS:
+        if on_terminal and done < total:
+            show_live_line(line)
+        elif on_terminal or now - self.began >= LINE_SECONDS:
             say(line)
         else:
             return

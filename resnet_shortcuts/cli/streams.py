@@ -1,4 +1,4 @@
-"""Standard streams that cannot break a command: once nobody reads them, what is printed is dropped, and that is all."""
+"""Standard streams that cannot break a command: once their reader is gone, what is printed is dropped."""
 
 import errno
 import io

@@ -1,12 +1,12 @@
 """``rsc train``: trains what a config asks for and is not there yet, measures costs, and ends with the table."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from resnet_shortcuts import tables
 from resnet_shortcuts.cli.learning_rate import milestones_line
 from resnet_shortcuts.cli.options import (
     DEFAULT_RESULTS,
@@ -149,18 +149,15 @@ def _measure(study: "Study", experiment: "Experiment") -> None:
 
 
 def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int:
-    from resnet_shortcuts.analysis.result_text import answer, filled
-    from resnet_shortcuts.analysis.summary import compare_table, terminal_view
-    from resnet_shortcuts.cli.compare_command import judged
+    from resnet_shortcuts.analysis.first_screen import first_screen
+    from resnet_shortcuts.cli.compare_command import details_command, judged, named
 
-    verdicts, _ = judged([experiment], None, None)
+    verdicts, notes = judged([experiment], None, None)
     record = verdicts.record
     _write_tables(verdicts, experiment.folder)
-    place = screen()
-    table = tables.terminal([terminal_view(compare_table(record))], **place)
-    deliver(f"{table}\n{filled(answer(verdicts), place['width'], place['unicode'])}", None)
-    name = study.config.name
-    say(f"every difference and how sure it is: rsc compare {name}; a page with figures: rsc report {name}")
+    report = shlex.join(["rsc", "report", named(experiment)])
+    more = f"{details_command([experiment])}; a page with figures: {report}"
+    deliver(first_screen(verdicts, notes, more, **screen()), None)
     labels = {run.run_id: f"{run.network} {run.shortcut} seed {run.seed}" for run in study.plan.runs}
     for kind, runs in (("failed", summary.failed), ("diverged", summary.diverged), ("damaged", summary.damaged)):
         for run_id, reason in runs.items():
@@ -179,7 +176,9 @@ def _write_tables(verdicts: "Verdicts", folder: Path) -> None:
 
     publications, drawing = published(verdicts.record), cost_figure(verdicts.record)
     files = {
-        f"table.{extension}": comparison_text(verdicts, format_, publications=publications, **screen(False)).encode()
+        f"table.{extension}": comparison_text(
+            verdicts, format_, publications=publications, details=True, **screen(False)
+        ).encode()
         for extension, format_ in TABLE_FILES.items()
     }
     if drawing is not None:

@@ -26,7 +26,7 @@ def verify(
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(min=1, help="Repeat from so many seeds; gradients at initialisation alone."),
+        typer.Option(min=1, help="Repeat from so many seeds; gradients only at initialisation."),
     ] = 1,
     format_: Format = None,
     output: Output = None,

@@ -132,7 +132,7 @@ class CompareSpec(BaseModel):
     percentage points of accuracy. A run whose final training error in percent is above ``fail_above`` counts as
     untrained. ``rule`` is how verdicts are reached: 'sequential' seals ``max_seeds`` (default: the seeds planned) and
     ``looks`` (how many seeds each look uses; default: 40, 70 and 100 % of them) before the first look; 'paired-t' tests
-    all stored seeds as if nobody had looked before.
+    all stored seeds, as if at the first look.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""Runs a cost pass in a process of its own, from a parent that needs no torch."""
+"""Runs a cost pass in a separate process, from a parent that needs no torch."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from resnet_shortcuts import machine
 from resnet_shortcuts.cost import cost_environment, timed_steps
-from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race, report_key
+from resnet_shortcuts.cost.cost_request import OTHERS_ALLOWED, CostReport, CostRequest, CostRow, Race, report_key
 from resnet_shortcuts.cost.memory import figures_of, measure_all
 from resnet_shortcuts.cost.timing import Clock, Timings, Turn, race
 from resnet_shortcuts.training.step import reset_compiler
@@ -24,9 +24,6 @@ SHORTEST_TURN = 0.02
 
 CUDA_STEPS, LONGEST_TURN = 50, 0.25
 """On a GPU a turn is this many steps between two CUDA events, or as many as take this many seconds."""
-
-OTHERS_ALLOWED = 0.25
-"""Cores: other programs may use this much of the machine before the figures are reported as disturbed."""
 
 INFERENCE_SHARE = 0.2
 """Of the time for timing."""
@@ -50,7 +47,7 @@ def measure_costs(
     timed_steps.check(request)
     load: dict[str, float | None] = {"load_average_before": machine.load_average()[0], "other_cores": None}
     rows: Rows = {(network, shortcut): {} for network in request.networks for shortcut in request.shortcuts}
-    stages = len(rows) + len(request.networks)
+    stages = len(rows) + (len(request.networks) if "time" in request.passes else 0)
     for number, (label, figures) in enumerate(_measured(request, rows), start=1):
         rows[label].update(figures)
         progress(" ".join(label), number, stages)

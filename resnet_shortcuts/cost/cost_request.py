@@ -12,6 +12,9 @@ from resnet_shortcuts.training.step_settings import StepSettings
 
 FORMAT = 1
 
+OTHERS_ALLOWED = 0.25
+"""Cores: other programs may use this much of the machine before the times are reported as disturbed."""
+
 Interval = tuple[float, float]
 """Lower and upper end of a 95 % interval."""
 
@@ -111,6 +114,12 @@ class CostRow(Frozen):
     inference_ratio_interval: Interval | None = None
     error: str | None = None
 
+    def activation_bytes(self, precision: str) -> int | None:
+        """What autograd keeps for backward at this precision; ``saved_bytes`` are always those of fp32."""
+        if self.memory is not None:
+            return self.memory.activations
+        return self.saved_bytes if precision == "fp32" else None
+
 
 class Race(Frozen):
     """How the strategies of one network were timed, and how far two timings of the same strategy lie apart.
@@ -163,6 +172,11 @@ class CostReport(Frozen):
     load: dict[str, float | None] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seconds: float | None = None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs took so much processor time that the times are not to be trusted."""
+        return (self.load.get("other_cores") or 0.0) > OTHERS_ALLOWED
 
     def row(self, network: str, shortcut: str) -> CostRow | None:
         """The row of this network and strategy, by their labels; None where there is none."""

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from resnet_shortcuts.cost.cost_request import CostReport, CostRow, Memory, Race
+from resnet_shortcuts.cost.cost_change import Change, count_change, peak_change, time_change
+from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Memory, Race
 from resnet_shortcuts.words import counted
 
 
@@ -13,7 +14,8 @@ def sentences(report: CostReport) -> list[str]:
 
     'projection-all costs 10 % (8 to 12) more time and 23 % more memory than A; the others are within the noise of 1 %.'
     A time counts as different when the 95 % interval of its ratio excludes 1 and its ratio lies outside the A/A noise.
-    Memory is what autograd saves for backward, a count without uncertainty; a difference under half a percent is none.
+    Memory is the peak of training; where only counts were taken, the sentence says activation memory, which is what
+    autograd keeps for backward. ``cost_change`` says which differences count.
     """
     races = {race.network: race for race in report.races}
     networks = dict.fromkeys(row.network for row in report.rows)
@@ -80,7 +82,7 @@ def _sentence(network: str, report: CostReport, race: Race | None) -> str | None
     within_noise: list[str] = []
     inconclusive: list[str] = []
     for row in rivals:
-        parts = [part for part in (_time(row, race), _memory(row, baseline)) if part]
+        parts = [part for part in (_time(row, race), _memory(row, baseline, report.request)) if part]
         interval = _inconclusive(row, race)
         if interval:
             inconclusive.append(f"{row.shortcut} ({interval})")
@@ -90,52 +92,61 @@ def _sentence(network: str, report: CostReport, race: Race | None) -> str | None
             within_noise.append(row.shortcut)
     words = [f"{claim} than {baseline_name}" if place == 0 else claim for place, claim in enumerate(claims)]
     if within_noise:
-        words.append(_others(within_noise, bool(claims), baseline_name, race))
+        words.append(_others(within_noise, bool(claims), baseline, race))
     if inconclusive:
         words.append(f"inconclusive in time: {', '.join(inconclusive)}")
     return f"{network}: {'; '.join(words)}."
 
 
+def _change(row: CostRow, race: Race | None) -> Change | None:
+    return None if race is None else time_change(row.ratio, row.ratio_interval, race.noise)
+
+
 def _time(row: CostRow, race: Race | None) -> str | None:
     """'10 % (8 to 12) more time', or None where the difference is not beyond doubt and noise."""
-    if row.ratio is None or row.ratio_interval is None or race is None or race.noise is None:
+    change = _change(row, race)
+    if change is None or change.interval is None or change.standing != "differs":
         return None
-    low, high = row.ratio_interval
-    if low <= 1 <= high or abs(row.ratio - 1) <= race.noise:
-        return None
-    more = row.ratio > 1
-    ends = [abs(end - 1) * 100 for end in (row.ratio_interval if more else (high, low))]
+    more = change.share > 0
+    ends = [abs(end) * 100 for end in (change.interval if more else reversed(change.interval))]
     digits = 0 if ends[1] - ends[0] >= 2 else 1
-    middle, first, last = (f"{value:.{digits}f}" for value in (abs(row.ratio - 1) * 100, *ends))
+    middle, first, last = (f"{value:.{digits}f}" for value in (abs(change.share) * 100, *ends))
     return f"{middle} % ({first} to {last}) {'more' if more else 'less'} time"
 
 
 def _inconclusive(row: CostRow, race: Race | None) -> str | None:
-    """'−1 to +12 %' where time is neither claimed nor near: its middle is beyond the noise, or an end twice as far."""
-    if _time(row, race) or row.ratio is None or row.ratio_interval is None or race is None or race.noise is None:
+    """'−1 to +12 %' where time is neither claimed nor near."""
+    change = _change(row, race)
+    if change is None or change.interval is None or change.standing != "uncertain":
         return None
-    farthest = max(abs(end - 1) for end in row.ratio_interval)
-    if abs(row.ratio - 1) <= race.noise and farthest <= 2 * race.noise + 1e-9:
-        return None
-    low, high = (f"{100 * (end - 1):+.0f}".replace("-", "−") for end in row.ratio_interval)
+    low, high = (f"{100 * end:+.0f}".replace("-", "−") for end in change.interval)
     return f"{low} to {high} %"
 
 
-def _memory(row: CostRow, baseline: CostRow) -> str | None:
-    if not row.saved_bytes or not baseline.saved_bytes:
+def _memory(row: CostRow, baseline: CostRow, request: CostRequest) -> str | None:
+    what = _memory_called(baseline)
+    if what == "memory":
+        on_cpu = request.device_type == "cpu"
+        change = peak_change(row.peak_memory_bytes, baseline.peak_memory_bytes, on_cpu=on_cpu)
+    else:
+        change = count_change(row.saved_bytes, baseline.saved_bytes)
+    if change is None or change.standing == "same":
         return None
-    change = row.saved_bytes / baseline.saved_bytes - 1
-    if abs(change) < 0.005:
-        return None
-    return f"{abs(change) * 100:.0f} % {'more' if change > 0 else 'less'} memory"
+    return f"{abs(change.share) * 100:.0f} % {'more' if change.share > 0 else 'less'} {what}"
 
 
-def _others(within_noise: Sequence[str], some_claimed: bool, baseline: str, race: Race | None) -> str:
+def _memory_called(baseline: CostRow) -> str:
+    """The peak is called memory; what autograd keeps, activation memory."""
+    return "activation memory" if baseline.peak_memory_bytes is None else "memory"
+
+
+def _others(within_noise: Sequence[str], some_claimed: bool, baseline: CostRow, race: Race | None) -> str:
     who = "the others" if some_claimed and len(within_noise) > 1 else _listed(within_noise)
     verb = "is" if who == within_noise[0] else "are"
     if race is None or race.noise is None:
         why = "not timed" if race is None else f"too few rounds ({race.rounds}) to tell"
-        return f"{who} {'keeps' if verb == 'is' else 'keep'} as much memory as {baseline}, time: {why}"
+        keep = "takes" if verb == "is" else "take"
+        return f"{who} {keep} as much {_memory_called(baseline)} as {baseline.shortcut}, time: {why}"
     noise = race.noise * 100
     return f"{who} {verb} within the noise of {math.ceil(noise - 1e-9) if noise >= 1 else f'{max(noise, 0.1):.1f}'} %"
 

@@ -3,7 +3,7 @@
 Networks are counted on the meta device, where tensors have shapes but no values: no image is read and nothing computed.
 
 What autograd keeps of ResNet-20 with option A at batch size B, 3x32x32, 10 classes, fp32, to the byte (4 bytes a value
-unless said otherwise; a test holds it):
+unless stated otherwise; a test checks it):
 
 - 379,904 values a sample, the convolutional part: the input (3,072); the outputs of the stem's convolution and ReLU
   (2 x 16,384); and for each of the nine blocks four feature maps: what the two batch norms read and what the two ReLUs

@@ -1,4 +1,4 @@
-"""Peak memory of one strategy, in a fresh process of its own.
+"""Peak memory of one strategy, in a fresh process.
 
 The process is forked from one that has imported torch and computed nothing, so each starts from the same state and
 none pays the import again. On a CPU the figure is the peak resident size over three training steps less the resident
@@ -130,10 +130,10 @@ def _counts(request: CostRequest, network: str, shortcut: str) -> Figures:
 
 
 def measure_all(request: CostRequest, labels: Iterable[Label]) -> Iterator[tuple[Label, Figures]]:
-    """`figures_of` each label in a process of its own; one that ends early has the figure `error`.
+    """`figures_of` each label in a separate process; one that ends early has the figure `error`.
 
-    On a CPU as many run side by side as there are cores and as memory allows, judged by the first, which runs alone: a
-    process's resident size does not depend on its neighbours.
+    On a CPU as many run side by side as there are cores and as memory allows, judged by the first,
+    which runs before the others: a process's resident size does not depend on its neighbours.
     """
     torch.set_num_threads(1)  # no pool of threads may exist in a process that forks
     settle(backward=False)

@@ -57,7 +57,7 @@ def _on(device: torch.device, images: NDArray[np.uint8]) -> torch.Tensor:
 class TrainBatches:
     """The training batches of one run.
 
-    Every epoch shuffles the images anew. The last batch of an epoch may be shorter; one of a single image is left
+    Every epoch shuffles the images again. The last batch of an epoch may be shorter; one of a single image is left
     out (batch normalisation needs two). ``crop`` pads by ``resolution // 8`` on each side (4 at 32) and cuts
     ``resolution``; where images are stored with a margin (imagenet, imagenette) it cuts from that instead of
     padding. Without augmentation the centre is cut. Raises UsageError where the batch is larger than the training
@@ -132,7 +132,7 @@ class TrainBatches:
 
 
 def _take(images: torch.Tensor, samples: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Those images (B, H, W, C) on the device; from pinned memory where they have to be moved, so that nobody waits."""
+    """Those images (B, H, W, C) on the device; moved from pinned memory, so that the copy does not block."""
     taken = images.index_select(0, samples)
     if taken.device.type == device.type:
         return taken

@@ -1,6 +1,6 @@
 """What is odd about a data set without making it unusable: counted, stored with the decoded images, shown with results.
 
-A run's id does not hash it: the same images give the same results, whatever is said about them.
+A run's id does not hash it: the same images give the same results, whatever the warnings.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Checkpoints of a run on its way: tensors first, manifest last, the two newest kept, the newest that verifies used.
 
 ``checkpoint-STEP-EPOCH.safetensors`` holds weights, buffers and momentum; the ``.json`` beside it is the manifest: the
-rest of the state, run, step, environment, the tensors' length and hash. Tensors without a manifest are no checkpoint.
+rest of the state, run, step, environment, the tensors' length and hash. Without a manifest there is no checkpoint.
 """
 
 import json
@@ -107,7 +107,7 @@ def save(folder: Path, run_id: str, state: Mapping[str, bytes], about: Mapping[s
     durable.write_file(folder / tensors, state[_TENSORS])
     durable.write_file(folder / f"{stem}.json", sealed_files.render(manifest))
     for old in _manifests(folder)[KEPT:]:
-        durable.remove(old)  # the manifest goes first: tensors alone are nothing
+        durable.remove(old)  # the manifest goes first: tensors without it are ignored
         durable.remove(old.with_suffix(".safetensors"))
 
 

@@ -1,4 +1,4 @@
-"""Properties of strategies as ``rsc verify`` measures them, kept: they depend on our code and torch alone."""
+"""Properties of strategies as ``rsc verify`` measures them, kept: they depend only on our code and torch."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -18,7 +18,7 @@ _PREFIX = ".training-"
 def training(experiment: Experiment, plan: Plan) -> Iterator[None]:
     """Within, no other plan can be trained under this name. Raises BusyError where another one is being trained.
 
-    Each process holds a lock file of its own, whose name has the hash of its plan; a dead process's holds nothing.
+    Each process holds its own lock file, whose name has the hash of its plan; a dead process's holds nothing.
     """
     mine = _PREFIX + sha256(plan.to_json().encode())[:16]
     durable.make_folder(experiment.folder)

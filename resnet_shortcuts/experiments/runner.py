@@ -28,7 +28,6 @@ from resnet_shortcuts.experiments.run_job import (
 )
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError
 from resnet_shortcuts.experiments.store import LOCK, Experiment, StoredRun
-from resnet_shortcuts.shortcuts.custom_sources import needed_sources
 from resnet_shortcuts.words import counted
 
 MAX_LOSSES = 5
@@ -114,8 +113,6 @@ def run_plan(
     """
     _check_free_space(experiment.folder)
     number = resolve_jobs(jobs, device)
-    if number:
-        needed_sources(config.shortcuts)
     setup = worker_setup(config, plan, dataset_folder, experiment, device, number)
     with StopSignals() as signals:
         pool = ProcessPool(setup, number) if number else InProcessPool(setup, lambda: bool(signals.received))

@@ -1,7 +1,7 @@
 """JSON records that carry their own hash and those of the files beside them, so that damage and edits are found.
 
 A record ends with the hash of all its bytes before that. Records of format 1 carry the hash of their canonical JSON
-instead. Keys that this version does not know are kept; a format number that it does not know is left alone.
+instead. Keys that this version does not know are kept; a file of an unknown format number is not touched.
 """
 
 import json

@@ -208,7 +208,7 @@ def measure_costs(
     except sealed_files.NewerFormatError as error:
         kept = f"the stored report is kept: {error}"
     except IntegrityError:
-        pass  # none, or a damaged one: written anew
+        pass  # none, or a damaged one: rewritten
     if kept:
         return report.model_copy(update={"warnings": (*report.warnings, kept)})
     durable.write_file(path, sealed_files.render(report.model_dump(mode="json")))

@@ -27,7 +27,7 @@ def check_networks(study: "Study") -> None:
 def check_layers(study: "Study") -> None:
     """Raises SettingError where a layer cannot be trained on batches of one image, or not in bf16 on a CPU.
 
-    Of one value a channel there is no variance: batch normalisation needs more. And PyTorch 2.13 gets the weight
+    One value per channel has no variance: batch normalisation needs more. And PyTorch 2.13 gets the weight
     gradient of a bf16 convolution wrong on CPUs with AMX where the stride is longer than its input is wide.
     """
     from torch import nn

@@ -81,7 +81,7 @@ def train(model: ResidualNetwork, images: Tensor, labels: Tensor, steps: int, se
     """A short training on four fifths of the images: SGD with momentum 0.9 and weight decay 1e-4, every fifth held out.
 
     The learning rate rises over the first fifth of the steps, without which 110 layers learn nothing at first (He et
-    al. 2015 warm up too), and falls to 0 over the rest. The order of the images follows from ``seed`` alone.
+    al. 2015 warm up too), and falls to 0 over the rest. The order of the images depends only on ``seed``.
     """
     held_out = torch.arange(len(images)) % _HELD_OUT == 0
     ours, theirs = (images[~held_out], labels[~held_out]), (images[held_out], labels[held_out])

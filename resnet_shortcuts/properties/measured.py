@@ -39,7 +39,7 @@ def initialised(strategy: Strategy, site: Site, seed: int) -> Shortcut:
 
 
 def carry(shortcut: Shortcut, x: Tensor, channels: int, stride: int) -> Tensor:
-    """What the shortcut alone brings to the join: joined to a residual of zeros."""
+    """The shortcut's own part of the join: joined to a residual of zeros."""
     height, width = (-(-side // stride) for side in x.shape[-2:])
     return shortcut(x, x.new_zeros(x.shape[0], channels, height, width))  # type: ignore[no-any-return]
 
@@ -159,7 +159,7 @@ def shift_behaviour(operator: Callable[[Tensor], Tensor], x: Tensor) -> str:
     """Whether each output channel's spatial mean survives circular shifts of one pixel.
 
     'yes' for every image, 'interior' for those that are zero near the border, 'low-pass half' for the first half of the
-    output channels alone, else 'no'.
+    the output channels only, else 'no'.
     """
     inner = torch.zeros_like(x)
     inner[..., 3:-3, 3:-3] = x[..., 3:-3, 3:-3]

@@ -134,7 +134,7 @@ def verify_gradients(
 ) -> list[PropertyRow]:
     """Gradient norms at stem and stages of CIFAR ResNets, at initialisation and after ``steps`` steps of `train`.
 
-    What was learnt by then has rows of its own: a norm after training says nothing without the loss it belongs to.
+    Loss and accuracy have separate rows: a norm after training says nothing without the loss it belongs to.
     Without steps there is nothing after training.
     """
     rows = []
@@ -176,7 +176,7 @@ def verify(
 
     ``images`` are real ones, (N, C, H, W) float32 with labels (N,) int64; default: the embedded digits. ``depths``
     asks for gradient norms of CIFAR ResNets of these depths too, at initialisation and after ``steps`` steps of SGD
-    (slow: 110 takes minutes; 0 steps: at initialisation alone). Rows are JSON-able: strategy, property,
+    (slow: 110 takes minutes; 0 steps: only at initialisation). Rows are JSON-able: strategy, property,
     on (what input), measured, declared, tolerance, ok (None where nothing is declared), note. Raises UsageError for
     unknown names.
     """
@@ -203,7 +203,7 @@ def verify_over_seeds(
     """`verify` from ``seeds`` seeds, each row with its ``seed``, so that what is estimated can be given an interval.
 
     A seed draws the noise, the smooth fields, every initialisation, the order of training, and the order of the
-    embedded images: which of them a decoder is fitted on, and which judge it. Gradient norms at initialisation alone.
+    embedded images: which of them a decoder is fitted on, and which judge it. Gradient norms only at initialisation.
     """
     images, labels = embedded_images()
     for seed in range(seeds):

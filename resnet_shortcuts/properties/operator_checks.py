@@ -60,7 +60,7 @@ class _Rows:
         self.rows: list[PropertyRow] = []
 
     def is_loose(self, attribute: str) -> bool:
-        """Whether what is declared of this holds in expectation alone."""
+        """Whether what is declared of this holds only in expectation."""
         return self.declared is None or attribute in self.declared.loose
 
     def add(self, name: str, on: str, measured: Value, attribute: str | None = None) -> None:

@@ -36,7 +36,8 @@ class Strategy:
     That is either its ``composition`` of operations or a ``custom`` class. ``same_as`` names the strategy whose
     networks are the same functions with the same gradients: tables say of a difference between the two that it is
     noise. (Starting both from the same function would not make their runs equal: with channels in another order sums
-    round otherwise, and after 20 steps of SGD on digits two such ResNet-20s no longer agree.)
+    round otherwise, and after 20 steps of SGD on digits two such ResNet-20s no longer agree.) ``references`` are
+    keys of ``analysis/references.bib``, for the source as BibTeX; a control of ours has none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Strategy:
     note: str = ""
     custom: CustomShortcut | None = None
     same_as: str = ""
+    references: tuple[str, ...] = ()
 
     @property
     def point(self) -> Composition:
@@ -111,18 +113,19 @@ _RESHAPE = "related: Santhanam & Davis, TNNLS 2020"
 CATALOGUE: tuple[Strategy, ...] = (
     Strategy(
         "plain", "no shortcut anywhere", f"{_HE15}, plain nets; {_HE16}, scaling 0", Composition(s.NONE, c.NONE, "all"),
-        ("no-shortcut",),
+        ("no-shortcut",), references=("he2016deep", "he2016identity"),
     ),
     Strategy(
         "stride-pad", "every second pixel, then zero channels", f"{_HE15}, option A", Composition(s.STRIDE, c.PAD),
         ("A", "option-a", "zero-pad"),
         "A 1x1 max-pool or average of stride 2 is the same operator. fb.resnet.torch pads at the end.",
+        references=("he2016deep",),
     ),
     Strategy(
         "stride-pad-both", "every second pixel, zero channels on both sides", "akamaster/pytorch_resnet_cifar10",
         Composition(s.STRIDE, c.PAD_BOTH), (),
         "The same network as stride-pad, its channels in another order; a seed places its weights differently, so runs "
-        "of the two differ by noise alone.", same_as="stride-pad",
+        "of the two differ by noise alone.", same_as="stride-pad", references=("idelbayev2018",),
     ),
     Strategy(
         "stride-duplicate", "every second pixel, concatenated with itself", "control: duplicating without averaging",
@@ -131,10 +134,11 @@ CATALOGUE: tuple[Strategy, ...] = (
     Strategy(
         "avg-pad", "2x2 average, then zero channels", "Stochastic Depth 2016, tensorpack, tensorflow/models",
         Composition(s.AVG, c.PAD), (), "Often published as 'option A', which it is not.",
+        references=("huang2016stochastic",),
     ),
     Strategy(
         "avg-duplicate", "2x2 average, concatenated with itself", f"the answer to {_ASKED}; ReActNet 2020",
-        Composition(s.AVG, c.DUPLICATE),
+        Composition(s.AVG, c.DUPLICATE), references=("dimensionqa", "liu2020reactnet"),
     ),
     Strategy(
         "avg3-pad", "3x3 average (padding not counted), then zero channels", "completes the grid",
@@ -142,6 +146,7 @@ CATALOGUE: tuple[Strategy, ...] = (
     ),
     Strategy(
         "max-pad", "3x3 max-pool, then zero channels", f"the asker of {_ASKED}", Composition(s.MAX, c.PAD),
+        references=("dimensionqa",),
     ),
     Strategy(
         "max-duplicate", "3x3 max-pool, concatenated with itself", "completes stride/avg/max x pad/duplicate",
@@ -150,37 +155,48 @@ CATALOGUE: tuple[Strategy, ...] = (
     Strategy(
         "max2-pad", "2x2 max-pool, then zero channels", "control: no overlap", Composition(s.MAX2, c.PAD),
     ),
-    Strategy("blur3-pad", "blur [1,2,1], stride, zero channels", _ZHANG, Composition(s.BLUR3, c.PAD)),
-    Strategy("blur4-pad", "blur [1,3,3,1], stride, zero channels", _ZHANG, Composition(s.BLUR4, c.PAD)),
+    Strategy(
+        "blur3-pad", "blur [1,2,1], stride, zero channels", _ZHANG, Composition(s.BLUR3, c.PAD),
+        references=("zhang2019shift",),
+    ),
+    Strategy(
+        "blur4-pad", "blur [1,3,3,1], stride, zero channels", _ZHANG, Composition(s.BLUR4, c.PAD),
+        references=("zhang2019shift",),
+    ),
     Strategy(
         "haar-pad", "2 x 2x2 average (Haar low-pass), then zero channels", "control: averaging that keeps the norm",
         Composition(s.AVG, c.PAD, scale=2.0),
     ),
     Strategy(
         "s2d-keep", "space-to-depth, half of its channels kept", _RESHAPE, Composition(s.S2D, c.KEEP), (),
-        "Keeps the phases (0,0) and (1,1) where the channels double.",
+        "Keeps the phases (0,0) and (1,1) where the channels double.", references=("santhanam2020",),
     ),
-    Strategy("s2d-mean", "space-to-depth, means of pairs", _RESHAPE, Composition(s.S2D, c.MEAN)),
+    Strategy(
+        "s2d-mean", "space-to-depth, means of pairs", _RESHAPE, Composition(s.S2D, c.MEAN),
+        references=("santhanam2020",),
+    ),
     Strategy(
         "s2d-haar", "space-to-depth, Haar low-pass and a detail band", _RESHAPE, Composition(s.S2D, c.HAAR), (),
-        "The most that a shortcut can keep: half of the dimensions, with norm.",
+        "The most that a shortcut can keep: half of the dimensions, with norm.", references=("santhanam2020",),
     ),
     Strategy(
         "polyphase-pad", "the polyphase component of largest norm, then zero channels",
         "Chaman & Dokmanic, CVPR 2021", Composition(s.POLYPHASE, c.PAD), ("adaptive-polyphase",),
+        references=("chaman2021",),
     ),
     Strategy(
         "pyramid-pad", "2x2 average where size changes, zero channels wherever channels grow",
         "Han et al., PyramidNet, CVPR 2017", Composition(s.AVG, c.PAD, "all"), (),
         "For nets whose channels grow in every block (cifar-pyramidnet-N). On an ordinary ResNet it equals avg-pad.",
+        references=("han2017pyramidal",),
     ),
     Strategy(
         "skip-transitions", "no shortcut where the shape changes", "MobileNetV2 and relatives",
-        Composition(s.NONE, c.NONE),
+        Composition(s.NONE, c.NONE), references=("sandler2018",),
     ),
     Strategy(
         "projection", "1x1 convolution with stride, BN", f"{_HE15}, option B; torchvision",
-        Composition(s.STRIDE, c.CONV_BN), ("B", "option-b"),
+        Composition(s.STRIDE, c.CONV_BN), ("B", "option-b"), references=("he2016deep",),
     ),
     Strategy(
         "projection-nobn", "1x1 convolution with stride, no BN", "DownsampleC of widely copied code",
@@ -188,65 +204,74 @@ CATALOGUE: tuple[Strategy, ...] = (
     ),
     Strategy(
         "projection-all", "1x1 convolution and BN in every block", f"{_HE15}, option C",
-        Composition(s.STRIDE, c.CONV_BN, "all"), ("C", "option-c"),
+        Composition(s.STRIDE, c.CONV_BN, "all"), ("C", "option-c"), references=("he2016deep",),
     ),
     Strategy(
         "projection-all-nobn", "1x1 convolution without BN in every block", f"{_HE16}, 1x1 conv shortcut",
-        Composition(s.STRIDE, c.CONV, "all"),
+        Composition(s.STRIDE, c.CONV, "all"), references=("he2016identity",),
     ),
-    Strategy("projection-3x3", "3x3 convolution with stride, BN", "SENet-154", Composition(s.CONV3, c.CONV_BN)),
+    Strategy(
+        "projection-3x3", "3x3 convolution with stride, BN", "SENet-154", Composition(s.CONV3, c.CONV_BN),
+        references=("hu2018",),
+    ),
     Strategy(
         "projection-2x2", "2x2 convolution with stride, BN", "many CIFAR codes (DownsampleD)",
         Composition(s.CONV2, c.CONV_BN), (), "The same network as s2d-projection.", same_as="s2d-projection",
     ),
     Strategy(
         "avg-projection", "2x2 average, then 1x1 convolution, BN", _BAG, Composition(s.AVG, c.CONV_BN),
-        ("D", "resnet-d"), "ResNet-A/B/C/D of Bag of Tricks are not options A/B/C.",
+        ("D", "resnet-d"), "ResNet-A/B/C/D of Bag of Tricks are not options A/B/C.", references=("he2019bag",),
     ),
-    Strategy("blur-projection", "blur [1,2,1], then 1x1 convolution, BN", _ZHANG, Composition(s.BLUR3, c.CONV_BN)),
+    Strategy(
+        "blur-projection", "blur [1,2,1], then 1x1 convolution, BN", _ZHANG, Composition(s.BLUR3, c.CONV_BN),
+        references=("zhang2019shift",),
+    ),
     Strategy(
         "max-projection", "3x3 max-pool, then 1x1 convolution, BN", "Duta et al. 2020, arXiv:2004.04989",
-        Composition(s.MAX, c.CONV_BN), ("iresnet",),
+        Composition(s.MAX, c.CONV_BN), ("iresnet",), references=("duta2020",),
     ),
     Strategy(
         "s2d-projection", "space-to-depth, then 1x1 convolution, BN", "SPD-Conv 2022 (there in the main path)",
         Composition(s.S2D, c.CONV_BN), (), "The same network as projection-2x2, and built as that.",
-        same_as="projection-2x2",
+        same_as="projection-2x2", references=("sunkara2022",),
     ),
     Strategy(
         "factorized-reduce", "two 1x1 convolutions, one of x shifted by a pixel; concatenated, BN",
         "Shake-Shake; DARTS", Composition(s.FACTORIZED, c.CONV_BN), (), "A common bug drops the shift.",
+        references=("gastaldi2017", "liu2019darts"),
     ),
     Strategy(
         "depthwise-projection", "3x3 depthwise convolution, BN, 1x1 convolution, BN", "GhostNet",
-        Composition(s.DEPTHWISE, c.CONV_BN),
+        Composition(s.DEPTHWISE, c.CONV_BN), references=("han2020ghostnet",),
     ),
     Strategy(
         "scale-half", "option A; shortcut x 0.5 in every block", f"{_HE16}, constant scaling",
-        Composition(s.STRIDE, c.PAD, "all", scale=0.5),
+        Composition(s.STRIDE, c.PAD, "all", scale=0.5), references=("he2016identity",),
     ),
     Strategy(
         "scale-both-half", "option A; shortcut x 0.5 and branch x 0.5 in every block", f"{_HE16}, constant scaling",
-        Composition(s.STRIDE, c.PAD, "all", scale=0.5, branch_scale=0.5),
+        Composition(s.STRIDE, c.PAD, "all", scale=0.5, branch_scale=0.5), references=("he2016identity",),
     ),
     Strategy(
         "exclusive-gate", "option A; shortcut x (1 - g), branch x g in every block", f"{_HE16}, exclusive gating",
         Composition(s.STRIDE, c.PAD, "all", join=j.EXCLUSIVE_GATE), (),
         "g = sigmoid(1x1 convolution of x), bias from -6; at a change of size it has the stride.",
+        references=("he2016identity",),
     ),
     Strategy(
         "shortcut-gate", "option A; shortcut x (1 - g) in every block", f"{_HE16}, shortcut-only gating",
         Composition(s.STRIDE, c.PAD, "all", join=j.SHORTCUT_GATE), (),
         "g = sigmoid(1x1 convolution of x), bias from -6; at a change of size it has the stride.",
+        references=("he2016identity",),
     ),
     Strategy(
         "dropout", "option A; dropout 0.5 on the shortcut of every block", f"{_HE16}, dropout shortcut",
-        Composition(s.STRIDE, c.PAD, "all", join=j.DROPOUT),
+        Composition(s.STRIDE, c.PAD, "all", join=j.DROPOUT), references=("he2016identity",),
     ),
     Strategy(
         "rezero", "option A; branch x alpha in every block, alpha learned from 0",
         "Bachlechner et al. 2020; De & Smith 2020 (SkipInit)", Composition(s.STRIDE, c.PAD, "all", join=j.REZERO),
-        ("skipinit",),
+        ("skipinit",), references=("bachlechner2021", "de2020"),
     ),
 )  # fmt: skip
 

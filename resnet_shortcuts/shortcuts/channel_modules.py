@@ -95,7 +95,7 @@ def convolution3(site: Site, norm: bool) -> Convolution:
 
 
 def depthwise_convolution(site: Site, norm: bool) -> Convolution:
-    """A learned 3x3 filter a channel, stride s, padding 1, with BN of its own (GhostNet), then a 1x1 convolution."""
+    """A learned 3x3 filter a channel, stride s, padding 1, with a separate BN (GhostNet), then a 1x1 convolution."""
     channels = site.in_channels
     filters = nn.Conv2d(channels, channels, 3, site.stride, padding=1, groups=channels, bias=False)
     return convolution(site, norm, pool=nn.Sequential(filters, nn.BatchNorm2d(channels)) if norm else filters)

@@ -21,7 +21,7 @@ def _error(strategy: Strategy, what: str, cause: BaseException | None = None) ->
 
 
 def _load_class(strategy: Strategy, custom: CustomShortcut) -> type[Shortcut]:
-    """The strategy's class. Runs its file. Raises UsageError with file and line if that fails or it is no Shortcut."""
+    """The strategy's class. Runs its file. Raises UsageError with file and line if that fails or is not a Shortcut."""
     if custom.registered is None:
         if not is_current(custom.source):
             raise _error(strategy, "changed on disk since the config was read")
@@ -62,7 +62,7 @@ def _check_site(strategy: Strategy, site: Site) -> None:
     residual = residual.view(2, site.out_channels, *size).requires_grad_()
     before = (x.detach().clone(), residual.detach().clone())
     try:
-        # Copies that are no leaves, so that a change in place is noticed here and not as an error of autograd.
+        # Copies that are not leaf tensors, so that a change in place is noticed here and not as an error of autograd.
         a, b = x * 1, residual * 1
         y, moved = shortcut(a, b), shortcut(a + 1, b)
         shortcut(a[:1], b[:1])
@@ -97,7 +97,7 @@ def _problem(y: object, residual: torch.Tensor) -> str | None:
 def _check(strategy: Strategy) -> None:
     """Check the contract at small sites, once in a process. Raises UsageError: file, line, what was broken.
 
-    A site that the strategy refuses with a UsageError of its own is left to it.
+    A site that the strategy itself refuses with a UsageError is not checked.
     """
     for site in _SITES:
         # The first shortcut may be built without gradients or on the meta device: the check needs neither.

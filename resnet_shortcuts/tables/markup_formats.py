@@ -28,31 +28,32 @@ def _markdown_table(table: Table, level: int) -> str:
 
 
 def latex(tables: Sequence[Table]) -> str:
-    """Tables with booktabs rules, ready for ``\\input``; the notes follow each as footnotes in its float.
+    """Tables with booktabs rules, ready for ``\\input``, labelled ``tab:KIND-NUMBER``; notes follow in the float.
 
     A table wider than a page is split, its label columns repeated; one longer than a page becomes a longtable. Tables
     of sentences become lists: no float could hold them.
     """
     packages = "booktabs,longtable" if any(_is_long(table) for table in tables) else "booktabs"
-    return f"% needs \\usepackage{{{packages}}}\n" + "\n".join(_latex_table(table) for table in tables)
+    floats = [_latex_table(table, f"tab:{table.kind}-{place}") for place, table in enumerate(tables, start=1)]
+    return f"% needs \\usepackage{{{packages}}}\n" + "\n".join(floats)
 
 
 def _is_long(table: Table) -> bool:
     return len(table.rows) > _PAGE_ROWS and not table.prose
 
 
-def _latex_table(table: Table) -> str:
+def _latex_table(table: Table, label: str) -> str:
     if table.prose:
         return _latex_list(table)
     small = [r"\footnotesize", r"\setlength{\tabcolsep}{3.5pt}"]
     lines = [r"\begingroup", *small] if _is_long(table) else [r"\begin{table}", r"\centering", *small]
     if table.title and not _is_long(table):
-        lines.append(rf"\caption{{{escape_latex(table.title)}}}")
+        lines += [rf"\caption{{{escape_latex(table.title)}}}", rf"\label{{{label}}}"]
     cells = table.texts()
     for place, part in enumerate(parts(table, cells, _PAGE)):
         columns, rows = [table.columns[i] for i in part], [[row[i] for i in part] for row in cells]
         if _is_long(table):
-            lines += _rows(columns, rows, "longtable", table.title if place == 0 else "")
+            lines += _rows(columns, rows, "longtable", table.title if place == 0 else "", label)
         else:
             lines += [r"\par\medskip"] * (place > 0) + _rows(columns, rows, "tabular")
     if table.notes:
@@ -60,11 +61,14 @@ def _latex_table(table: Table) -> str:
     return "\n".join([*lines, r"\endgroup" if _is_long(table) else r"\end{table}"]) + "\n"
 
 
-def _rows(columns: Sequence[Column], rows: Sequence[Sequence[str]], environment: str, title: str = "") -> list[str]:
+def _rows(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], environment: str, title: str = "", label: str = ""
+) -> list[str]:
     """The rows as a tabular, or as a longtable, which has its caption inside and repeats its heading on each page."""
     heading = [r"\toprule", _latex_heading(columns), r"\midrule"]
     if environment == "longtable":
-        heading = [*([rf"\caption{{{escape_latex(title)}}}\\"] if title else []), *heading, r"\endhead"]
+        caption = [rf"\caption{{{escape_latex(title)}}}\label{{{label}}}\\"] if title else []
+        heading = [*caption, *heading, r"\endhead"]
     begin, end = rf"\begin{{{environment}}}{{{_spec(columns, rows)}}}", rf"\end{{{environment}}}"
     return [begin, *heading, *map(_latex_row, rows), r"\bottomrule", end]
 

@@ -27,7 +27,8 @@ class Column:
     ``mebibytes`` are stored in bytes and written in MiB; ``interval`` and ``range`` are pairs of percentage points,
     ``ratios`` of ratios, ``durations`` of milliseconds. ``formatter`` overrides how the kind is written. ``label``:
     names the row, and is repeated where a wide table is split. ``wrap``: long text, broken over lines. ``priority``: a
-    narrow terminal leaves out the column with the highest number first, and never one with 0.
+    narrow terminal leaves out the column with the highest number first, and never one with 0. ``tone`` gives the colour
+    of a cell's text, empty for none.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Column:
     wrap: bool = False
     priority: int = 0
     formatter: Callable[[Any], str] | None = None
+    tone: Callable[[str], str] | None = None
 
     def text(self, value: Any) -> str:
         """The value as people read it, on one line; a dash where there is none."""
@@ -55,7 +57,8 @@ class Table:
     """Rows of one kind under their columns, with a title and the notes that must be read with them.
 
     Rows may hold more keys than there are columns; JSON writes them all, with ``facts`` beside the rows. ``prose``
-    tables hold sentences: a terminal shows each row as a paragraph.
+    tables hold sentences: a terminal shows each row as a paragraph. ``dense``: one space between columns, and headings
+    on one line.
     """
 
     kind: str
@@ -65,6 +68,16 @@ class Table:
     notes: Sequence[str] = ()
     prose: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    dense: bool = False
+
+    @property
+    def gap(self) -> int:
+        """Spaces between columns on a terminal."""
+        return 1 if self.dense else 2
+
+    def heading(self, column: Column) -> str:
+        """The heading with each of its parts (name, what of it, unit) on a line, so that columns stay narrow."""
+        return column.heading if self.dense else column.heading.replace(", ", "\n")
 
     def texts(self) -> list[list[str]]:
         """Every cell as text, row by row in the order of the columns."""
@@ -89,9 +102,9 @@ def parts(table: Table, cells: Sequence[Sequence[str]], width: int) -> list[list
     needs = []
     for i, column in enumerate(table.columns):
         longest = max((len(row[i]) for row in cells), default=1)
-        heading = max(len(line) for line in broken_heading(column).split("\n"))
-        needs.append(max(min(longest, NARROWEST) if column.wrap else longest, heading) + 2)
-    if sum(needs) <= width + 2:
+        heading = max(len(line) for line in table.heading(column).split("\n"))
+        needs.append(max(min(longest, NARROWEST) if column.wrap else longest, heading) + table.gap)
+    if sum(needs) <= width + table.gap:
         return [list(range(len(needs)))]
     labels = [i for i, column in enumerate(table.columns) if column.label]
     start = sum(needs[i] for i in labels)
@@ -100,17 +113,12 @@ def parts(table: Table, cells: Sequence[Sequence[str]], width: int) -> list[list
     for i in range(len(table.columns)):
         if i in labels:
             continue
-        if used + needs[i] > width + 2 and len(current) > len(labels):
+        if used + needs[i] > width + table.gap and len(current) > len(labels):
             finished.append(current)
             current, used = list(labels), start
         current.append(i)
         used += needs[i]
     return [*finished, current]
-
-
-def broken_heading(column: Column) -> str:
-    """The heading with each of its parts (name, what of it, unit) on a line, so that columns stay narrow."""
-    return column.heading.replace(", ", "\n")
 
 
 def signed(value: float, places: int = 2) -> str:

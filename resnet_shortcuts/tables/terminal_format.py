@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from resnet_shortcuts.tables.escaping import escape_terminal
-from resnet_shortcuts.tables.table_model import Column, Table, broken_heading, parts
+from resnet_shortcuts.tables.table_model import Column, Table, parts
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as RichTable
 
 _ASCII = str.maketrans({"–": "-", "−": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "²": "2"})
@@ -34,14 +35,35 @@ def to_ascii(text: str) -> str:
     return text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
-def fill(text: str, width: int) -> str:
+def fill(text: str, width: int, indent: str = "  ") -> str:
     """Each line of the text broken at ``width``, what follows indented; a command stays whole, to be copied."""
     lines: list[str] = []
     for line in escape_terminal(text).split("\n"):
         lines += [line] if line.startswith("rsc ") else textwrap.wrap(
-            line, max(20, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            line, max(20, width), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )  # fmt: skip
     return "\n".join(lines)
+
+
+def paragraph(text: str, style: str = "", *, width: int = 80, color: bool = False, unicode: bool = True) -> str:
+    """A paragraph for a terminal in one style; commands within stay on lines of their own. Empty text stays empty."""
+    from rich.text import Text
+
+    if not text:
+        return ""
+    stream = io.StringIO()
+    lines = fill(text if unicode else to_ascii(text), width, indent="")
+    _console(stream, width, color).print(Text(lines, style=style), soft_wrap=True)
+    return stream.getvalue()
+
+
+def first_that_fits(tables: Sequence[Table], width: int, unicode: bool = True) -> Table:
+    """The first of the tables that needs no splitting at this width, else the last."""
+    for table in tables:
+        cells = [[cell if unicode else to_ascii(cell) for cell in row] for row in table.texts()]
+        if len(parts(table, cells, width)) == 1:
+            return table
+    return tables[-1]
 
 
 def _fitted(table: Table, width: int) -> Table:
@@ -59,28 +81,24 @@ def _fitted(table: Table, width: int) -> Table:
 
 
 def _terminal_table(table: Table, width: int, color: bool, unicode: bool) -> str:
-    from rich.console import Console
     from rich.text import Text
 
     def shown(text: str) -> str:
         return escape_terminal(text) if unicode else to_ascii(escape_terminal(text))
 
     stream = io.StringIO()
-    console = Console(
-        file=stream, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
-        highlight=False, markup=False, emoji=False, legacy_windows=False,
-    )  # fmt: skip
+    console = _console(stream, width, color)
     if table.title:
         console.print(Text(fill(table.title, width), style="bold"))
     if table.prose:
         console.print(Text(shown(_paragraphs(table, width))))
-    cells = table.texts()
+    cells = [[shown(cell) for cell in row] for row in table.texts()]
     for part in () if table.prose else parts(table, cells, width):
         columns, rows = [table.columns[i] for i in part], [[row[i] for i in part] for row in cells]
         if len(rows) > _LAID_OUT_BY_RICH:
-            stream.write(shown(_long_table(columns, rows)))
+            stream.write(_long_table(columns, rows))
         else:
-            console.print(_rich_table(columns, [[shown(cell) for cell in row] for row in rows], shown, unicode))
+            console.print(_rich_table(table, columns, rows, unicode))
         console.print()
     for note in table.notes:
         console.print(Text(fill(note, width), style="dim"), soft_wrap=True)
@@ -88,21 +106,30 @@ def _terminal_table(table: Table, width: int, color: bool, unicode: bool) -> str
     return "\n".join(lines) + "\n"
 
 
-def _rich_table(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], shown: Callable[[str], str], unicode: bool
-) -> RichTable:
+def _console(stream: io.StringIO, width: int, color: bool) -> Console:
+    from rich.console import Console
+
+    return Console(
+        file=stream, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
+        highlight=False, markup=False, emoji=False, legacy_windows=False,
+    )  # fmt: skip
+
+
+def _rich_table(table: Table, columns: Sequence[Column], rows: Sequence[Sequence[str]], unicode: bool) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    rich_table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    rich_table = RichTable(box=None, pad_edge=False, padding=(0, table.gap, 0, 0), header_style="bold")
     for column in columns:
         overflow = "fold" if column.wrap else "ellipsis" if unicode else "crop"
+        heading = escape_terminal(table.heading(column))
         rich_table.add_column(
-            Text(shown(broken_heading(column))), justify="right" if column.numeric else "left",
+            Text(heading if unicode else to_ascii(heading)), justify="right" if column.numeric else "left",
             no_wrap=not column.wrap, overflow=overflow,  # type: ignore[arg-type]
         )  # fmt: skip
     for row in rows:
-        rich_table.add_row(*map(Text, row))
+        cells = zip(columns, row, strict=True)
+        rich_table.add_row(*(Text(cell, style=column.tone(cell) if column.tone else "") for column, cell in cells))
     return rich_table
 
 

@@ -140,7 +140,7 @@ def evaluated_images(
     """Images that all evaluations of a run of ``steps`` optimizer steps look at.
 
     Every ``evaluate_every`` epochs, and after the last one, the validation images are looked at, and the test images
-    once at the end; where none are held out (0), the test images are looked at each time.
+    once at the end; where none are held out (0), the test images are evaluated each time.
     """
     epochs = -(-steps // steps_per_epoch)
     times = (epochs - 1) // evaluate_every + 1

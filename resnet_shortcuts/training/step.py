@@ -220,7 +220,7 @@ def position_in_buffers(model: nn.Module) -> bool:
     """Whether a captured step follows ``set_position``: each module that draws at random, given another step, changes
     its own buffers in place, and nothing else of itself.
 
-    A replay reads a buffer anew, but a Python number, a new tensor or a generator's state as they were when captured.
+    A replay reads a buffer again, but a Python number, a new tensor or a generator's state as they were when captured.
     """
     for module in getattr(model, "random_modules", ()):
         module.set_position(0, 0)

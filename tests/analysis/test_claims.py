@@ -171,7 +171,7 @@ def test_costs_of_b_and_c() -> None:
     dear = priced(stride_pad=(100, 100, 1.0), projection=(101, 103, 1.0), projection_all=(105, 123, 1.0))
     found = claim(9, dear)
     assert found.verdict == "true"
-    assert "+5.0 % parameters, +23.0 % saved bytes" in found.figure
+    assert "+5.0 % parameters, +23.0 % activation memory" in found.figure
     cheap = priced(stride_pad=(100, 100, 1.0), projection=(99, 99, 1.0), projection_all=(99, 99, 1.0))
     assert claim(9, cheap).verdict == "false"
 

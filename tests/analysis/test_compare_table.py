@@ -25,9 +25,12 @@ from tests.analysis.made import of_accuracies, whole
 unhurried = settings(deadline=None, max_examples=60)  # the machine is shared
 
 KEYS = [
-    "network", "shortcut", "runs", "failed", "accuracy_mean", "accuracy_sd", "parameters", "multiply_adds",
-    "saved_bytes", "peak_memory_bytes", "step_ms", "train_seconds",
+    "network", "shortcut", "recipe", "runs", "failed", "accuracy_mean", "accuracy_sd", "parameters", "multiply_adds",
+    "saved_bytes", "activation_bytes", "peak_memory_bytes", "step_ms", "step_ms_interval", "step_ratio",
+    "step_ratio_interval", "inference_ms", "inference_ms_interval", "inference_ratio", "inference_ratio_interval",
+    "train_seconds", "disturbed",
 ]  # fmt: skip
+PAIRS = [key for key in KEYS if key.endswith("_interval")]
 NET = "cifar-resnet-20"
 
 
@@ -71,7 +74,8 @@ def test_json_has_exactly_the_contract_keys_and_null_for_what_was_not_measured()
 
 def test_csv_reads_back_to_the_same_numbers() -> None:
     back = list(csv.DictReader(io.StringIO(csv_text(compare_table(record())))))
-    assert list(back[0]) == KEYS
+    ends = {key: [f"{key}_low", f"{key}_high"] for key in PAIRS}
+    assert list(back[0]) == [name for key in KEYS for name in ends.get(key, [key])]
     assert float(back[0]["accuracy_mean"]) == 92.0
     assert back[1]["shortcut"] == "B|x"
     assert back[1]["accuracy_sd"] == ""

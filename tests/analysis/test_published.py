@@ -62,7 +62,8 @@ def test_our_error_stands_beside_the_published_one(accuracies: list[float | None
     assert (fitting["published error, %"], fitting["our error, %"]) == ("8.75 (best)", told)
     assert {row["network"] for row in (fitting, *refused)} == {"ResNet-20"}
     assert {row["our error, %"] for row in refused} == {"–"}
-    assert told in " ".join(comparison_text(judge(beside), "table", publications=published(beside), width=200).split())
+    text = comparison_text(judge(beside), "table", details=True, publications=published(beside), width=200)
+    assert told in " ".join(text.split())
 
 
 def test_figures_of_one_source_are_refused_each_for_its_own_reason() -> None:

@@ -46,7 +46,7 @@ def test_a_sealed_experiment_is_judged_by_its_looks() -> None:
     verdicts = judge(record(sd=0.03))
     small = "better, by less than the margin"
     assert words(verdicts) == {"up": "better", "down": "worse", "same": "equivalent", "B": "better", "C": small}
-    text = " ".join(comparison_text(verdicts, "table", width=200).split())
+    text = " ".join(comparison_text(verdicts, "table", details=True, width=200).split())
     assert "at looks of 4, 7 and 10 seeds, sealed before the first" in text
     assert "paired-t" not in text
 
@@ -54,7 +54,7 @@ def test_a_sealed_experiment_is_judged_by_its_looks() -> None:
 def test_without_a_seal_the_older_rule_and_its_words_stay() -> None:
     verdicts = judge(record(seals=[]))
     assert words(verdicts)["same"] == "equal within the margin"
-    assert "This is compare.rule: paired-t" in " ".join(comparison_text(verdicts, "table").split())
+    assert "This is compare.rule: paired-t" in " ".join(comparison_text(verdicts, "table", details=True).split())
 
 
 def test_between_looks_there_is_no_verdict_and_the_command_of_the_next_look() -> None:
@@ -86,7 +86,7 @@ def test_another_baseline_is_exploratory_over_all_pairs() -> None:
     assert (sealed.exploratory, other.sealed.exploratory) == (False, True)
     assert (sealed.standings[0].comparisons, other.sealed.standings[0].comparisons) == (5, 15)
     assert "Exploratory: baseline or margin were chosen after the runs" in " ".join(
-        comparison_text(other, "table").split()
+        comparison_text(other, "table", details=True).split()
     )
 
 
@@ -101,7 +101,9 @@ def test_families_are_judged_apart() -> None:
     assert verdicts.sealed is not None
     assert [standing.comparisons for standing in verdicts.sealed.standings] == [3, 2]
     assert len(words(verdicts)) == 5
-    assert "the verdicts of each family (3 and 2 comparisons)" in " ".join(comparison_text(verdicts, "table").split())
+    assert "the verdicts of each family (3 and 2 comparisons)" in " ".join(
+        comparison_text(verdicts, "table", details=True).split()
+    )
 
 
 def ended(made: ExperimentRecord, shortcut: str, seeds: range, **changes: Any) -> ExperimentRecord:

@@ -16,7 +16,7 @@ from resnet_shortcuts.cli import main
 from resnet_shortcuts.errors import Exit
 
 CASES = 1000 * int(os.environ["RSC_TORTURE"]) if "RSC_TORTURE" in os.environ else 300
-COMMANDS = ["train", "compare", "report", "plan", "shortcuts", "runs", "cost", "verify", "trian", ""]
+COMMANDS = ["train", "compare", "report", "paper", "plan", "shortcuts", "runs", "cost", "verify", "trian", ""]
 FILES = ["wrong.yaml", "nowhere.yaml", "latin.yaml", ".", "", "x" * 300, "~", "-", "é", "\udcff", "a\nb", "\x1b[31m"]
 OPTIONS = ["--config", "-c", "--set", "--results", "--data-root", "--format", "-o", "--output", "--jobs", "--baseline",
            "--margin", "--network", "--shortcut", "--input", "--seconds", "--gradients", "--device", "--precision",

@@ -9,7 +9,7 @@ from resnet_shortcuts.cli.cost_command import _request
 from resnet_shortcuts.cli.verify_command import _table
 from resnet_shortcuts.tables import FORMATS, render
 
-COMMANDS = ["train", "compare", "report", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
+COMMANDS = ["train", "compare", "report", "paper", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
 # Typer itself brings pydantic in for a command's options; that is all it may be.
 HEAVY = ["torch", "torchvision", "pandas", "scipy", "matplotlib", "numpy", "sklearn", "yaml"]
 
@@ -28,6 +28,20 @@ def test_help_imports_nothing_heavy(command):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Usage: rsc" in done.stdout
+
+
+def test_without_arguments_the_five_commands_that_matter_with_an_example_each(rsc):
+    done = rsc()
+    assert (done.returncode, done.stderr) == (0, "")
+    examples = re.findall(r"^  (rsc .*?)(?=  )", done.stdout, re.MULTILINE)
+    assert [example.split()[1] for example in examples] == ["train", "compare", "report", "plan", "shortcuts"]
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    listed = re.findall(r"^  (\w+)  ", rsc("--help").stdout.split("Commands:")[1], re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_help_cuts_no_line_short(rsc):
+    assert "..." not in rsc("--help", COLUMNS="80").stdout.split("Commands:")[1]
 
 
 @pytest.mark.parametrize(("typed", "offered"), [("rsc co", ["compare", "cost"]), ("rsc compare --ba", ["--baseline"])])

@@ -40,6 +40,17 @@ def test_training_ends_with_the_table_and_leaves_tables_beside_the_runs(trained)
     }
 
 
+def test_compare_answers_on_one_screen_as_train_did_and_details_has_the_rest(trained):
+    screen = trained("compare", COLUMNS="80").stdout.splitlines()
+    assert len(screen) <= 24
+    assert screen[-1] == "Everything else: rsc compare tiny --details"
+    first = trained("compare").stdout.splitlines()[:-1]
+    assert trained.first.stdout.splitlines()[: len(first)] == first
+    details = trained("compare", "tiny", "--details").stdout
+    assert details.startswith("\n".join(first))
+    assert all(words in details for words in ("Rule: ", "what each strategy costs", "test accuracy of each strategy"))
+
+
 def test_train_and_plan_say_how_many_go_side_by_side(trained):
     assert "4 runs, 4 to train, one run at a time" in trained.first.stderr
     assert "one run at a time" in trained("plan", "--config", "tiny.yaml").stderr

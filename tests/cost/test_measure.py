@@ -71,6 +71,7 @@ def test_the_memory_of_the_parts(report: CostReport) -> None:
         assert row.memory.parameters == row.memory.gradients == row.memory.optimizer == 4 * row.parameters
         assert row.memory.activations == row.saved_bytes  # the request's precision is fp32
         assert sum(row.saved_bytes_by_part.values()) == row.saved_bytes
+        assert sum(row.memory.model_dump().values()) <= row.peak_memory_bytes
 
 
 def test_each_race_has_a_control_and_says_why_it_stopped(report: CostReport) -> None:
@@ -150,7 +151,7 @@ def test_cuda_without_a_gpu_is_an_environment_fault() -> None:
 
 def test_a_process_that_ends_without_an_answer_is_said_to(tmp_path: Path) -> None:
     request = SMALL.model_construct(**{**SMALL.model_dump(), "networks": {}})
-    with pytest.raises(EnvironmentFault, match="without an answer"):
+    with pytest.raises(EnvironmentFault, match="without a result"):
         run_cost_pass(request, log=tmp_path / "log.txt")
     assert "networks" in (tmp_path / "log.txt").read_text()
 

@@ -5,15 +5,18 @@ import io
 import pandas
 
 from resnet_shortcuts.analysis.cost_table import cost_data, cost_tables
-from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Race
+from resnet_shortcuts.cost.cost_request import CostReport, CostRequest, CostRow, Memory, Race
 from resnet_shortcuts.cost.cost_sentences import cost_rows, how_measured, sentences
 from resnet_shortcuts.tables import csv_text, markdown
 
 MB = 10**6
 
 
-def row(shortcut: str, ratio: float | None, interval: tuple[float, float] | None, saved: int | None) -> CostRow:
-    return CostRow(network="ResNet-20", shortcut=shortcut, ratio=ratio, ratio_interval=interval, saved_bytes=saved)
+def row(shortcut: str, ratio: float | None, interval: tuple[float, float] | None, memory: int | None) -> CostRow:
+    return CostRow(
+        network="ResNet-20", shortcut=shortcut, ratio=ratio, ratio_interval=interval, saved_bytes=memory,
+        peak_memory_bytes=memory,
+    )  # fmt: skip
 
 
 def report(*rows: CostRow, noise: float | None = 0.01, rounds: int = 40, timed: bool = True) -> CostReport:
@@ -54,7 +57,7 @@ def test_a_difference_below_the_noise_or_without_an_interval_is_not_claimed() ->
     (told,) = sentences(report(BASE, row("D", 1.05, (1.02, 1.08), 100 * MB), noise=0.06))
     assert told == "ResNet-20: D is within the noise of 6 %."
     (told,) = sentences(report(BASE, row("D", 1.5, None, 100 * MB), noise=None, rounds=3))
-    assert told == "ResNet-20: D keeps as much memory as A, time: too few rounds (3) to tell."
+    assert told == "ResNet-20: D takes as much memory as A, time: too few rounds (3) to tell."
 
 
 def test_a_time_that_was_not_resolved_is_not_called_equal() -> None:
@@ -73,7 +76,20 @@ def test_the_noise_is_not_rounded_down() -> None:
 
 def test_memory_alone_is_told_and_unmeasured_time_is_not_called_equal() -> None:
     (told,) = sentences(report(BASE, row("B", None, None, 103 * MB), row("D", None, None, 100 * MB), timed=False))
-    assert told == "ResNet-20: B costs 3 % more memory than A; D keeps as much memory as A, time: not timed."
+    assert told == "ResNet-20: B costs 3 % more memory than A; D takes as much memory as A, time: not timed."
+
+
+def test_what_autograd_keeps_is_never_called_memory_alone() -> None:
+    base, more = (
+        each.model_copy(update={"peak_memory_bytes": None}) for each in (BASE, row("B", None, None, 103 * MB))
+    )
+    (told,) = sentences(report(base, more, timed=False))
+    assert told == "ResNet-20: B costs 3 % more activation memory than A."
+
+
+def test_memory_is_the_peak_of_training_whatever_autograd_keeps() -> None:
+    peak = row("B", None, None, 110 * MB).model_copy(update={"saved_bytes": 200 * MB})
+    assert sentences(report(BASE, peak, timed=False)) == ["ResNet-20: B costs 10 % more memory than A."]
 
 
 def test_a_strategy_that_could_not_be_measured_is_left_out() -> None:
@@ -130,3 +146,17 @@ def test_every_time_stands_beside_its_interval() -> None:
     )  # fmt: skip
     text = markdown(cost_tables(report(timed)))
     assert all(ends in text for ends in ("4.5 to 1,234", "1.000 to 1.200", "1.5 to 2.5", "0.800 to 1.000"))
+
+
+def test_no_part_of_the_memory_exceeds_the_whole_in_a_table() -> None:
+    """What autograd keeps, counted in fp32, can exceed the peak of training in bf16: it does not stand beside that."""
+    parts = Memory(parameters=2 * MB, gradients=2 * MB, optimizer=2 * MB, buffers=0, activations=60 * MB)
+    figures = {"saved_bytes": 110 * MB, "peak_memory_bytes": 70 * MB, "memory": parts}
+    measured = report(CostRow(network="ResNet-20", shortcut="A", **figures))
+    (table,) = cost_tables(measured)
+    values = [value for column, value in ((column, table.rows[0][column.key]) for column in table.columns)
+              if column.kind == "mebibytes"]  # fmt: skip
+    assert max(values) == 70 * MB
+    assert [column.key for column in table.columns if "memory" in column.heading] == [
+        "memory_activations", "peak_memory_bytes"
+    ]  # fmt: skip

@@ -42,7 +42,7 @@ def memory(record: ExperimentRecord) -> Judged:
             parameters, saved = ours.parameters / base.parameters - 1, ours.saved_bytes / base.saved_bytes - 1
             found += [parameters > 0, saved > 0]
             where = f"{pretty_network(network)}, {name}"
-            figures.append(f"{where}: {change(parameters)} parameters, {change(saved)} saved bytes")
+            figures.append(f"{where}: {change(parameters)} parameters, {change(saved)} activation memory")
     if not all(raised.values()):
         return unmeasured(f"parameters and memory of {B}, {C} and {A} were not all", _COST)
     held = [one for found in raised.values() for one in found]

@@ -1,0 +1,28 @@
+"""``rsc paper`` on stored runs, as a user runs it."""
+
+import json
+
+
+def test_paper_writes_its_files_and_names_the_commands(trained):
+    done = trained("paper", "tiny", "-o", "paper folder")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    folder = trained.folder / "paper folder"
+    names = {path.name for path in folder.iterdir()}
+    parts = {"paper.tex", "methods.tex", "tables.tex", "figures.tex", "references.bib", "commands.txt", "compare.json"}
+    assert names == {*parts, "figures"}
+    assert (folder / "commands.txt").read_text().splitlines()[1:] == ["rsc compare tiny", "rsc paper tiny"]
+    assert json.loads((folder / "compare.json").read_text())["kind"] == "compare"
+    figures = (folder / "figures.tex").read_text()
+    drawn = {path.name for path in (folder / "figures").iterdir()}
+    assert drawn
+    assert all(f"figures/{name}" in figures for name in drawn)
+    methods = (folder / "methods.tex").read_text()
+    assert "60 training images and 40 test images of scikit-learn digits" in methods
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error(trained):
+    (trained.folder / "taken").write_text("")
+    done = trained("paper", "tiny", "-o", "taken")
+    assert done.returncode == 2
+    assert done.stderr == "error: this is a file, a paper needs a folder: taken: name another: -o FOLDER\n"
