@@ -30,8 +30,9 @@ _HELD = {errno.EAGAIN, errno.EACCES}
 def try_lock(path: Path) -> Lock | None:
     """The lock, held until its ``release()`` or death; None where another holds it. Makes the file and its folder.
 
-    Raises EnvironmentFault, also where the file system has no locks.
+    Raises EnvironmentFault, also where the file system has no locks or a link is in the file's place.
     """
+    durable.refuse_links(path)
     while True:
         durable.make_folder(path.parent)
         try:
