@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_shortcuts import garbage_collector, tables
+from resnet_shortcuts.analysis.judging import judged
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Format, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say, screen
 from resnet_shortcuts.errors import Exit, UsageError
@@ -110,25 +111,6 @@ def details_command(experiments: "list[Experiment]", baseline: str | None = None
 def named(experiment: "Experiment") -> str:
     """What a command calls the experiment: its name in the results folder of here, else its folder."""
     return experiment.name if experiment.results == DEFAULT_RESULTS else str(experiment.folder)
-
-
-def judged(
-    experiments: "list[Experiment]", baseline: str | None, margin: float | None, *, history: bool = True
-) -> "tuple[Verdicts, list[str]]":
-    """The verdicts on one or more experiments, and the notes that must be shown with them.
-
-    ``history``: whether curves will be drawn, epoch by epoch.
-    """
-    from resnet_shortcuts.analysis.merge import merge
-    from resnet_shortcuts.analysis.reading import read_experiment
-    from resnet_shortcuts.analysis.verdicts import judge
-
-    record, notes = merge(
-        [read_experiment(experiment, history=history) for experiment in experiments], baseline, margin
-    )
-    if not record.runs and not record.damaged:
-        raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
-    return judge(record, baseline, margin), notes
 
 
 def judge_claims_of(verdicts: "Verdicts") -> "list[Claim]":

@@ -14,7 +14,7 @@ unless said otherwise; a test holds it):
   variance, which batch norm hands to its backward too (2 x 688; buffers, not parameters), and the loss's total weight.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,40 @@ def multiply_adds(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
         model(torch.zeros(1, *input_shape, device=_device(model)))
     model.train(was_training)
     return int(counter.get_total_flops()) // 2
+
+
+def module_counts(module: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int]:
+    """Parameters, multiply-adds and saved bytes of any module for these inputs; its buffers are as before afterwards.
+
+    ``saved_bytes`` are those of the forward pass alone, in training mode: every storage once, parameters left out.
+    """
+    state = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    was_training = module.training
+    parameter_storages = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def save(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor.detach()
+        return tensor
+
+    leaves = [each.detach().clone().requires_grad_(each.is_floating_point()) for each in inputs]
+    counter = FlopCounterMode(display=False)
+    try:
+        with saved_tensors_hooks(save, lambda tensor: tensor):
+            module.train()(*leaves)
+        with counter, torch.no_grad():
+            module.eval()(*leaves)
+    finally:
+        module.train(was_training)
+        with torch.no_grad():
+            for name, buffer in module.named_buffers():
+                buffer.copy_(state[name])
+    saved = sum(each.untyped_storage().nbytes() for key, each in kept.items() if key not in parameter_storages)
+    return {
+        "parameters": parameters(module),
+        "multiply_adds": int(counter.get_total_flops()) // 2,
+        "saved_bytes": saved,
+    }
 
 
 def saved_bytes(model: nn.Module, input_shape: tuple[int, int, int], batch_size: int, precision: str = "fp32") -> int:

@@ -142,7 +142,7 @@ def worker_setup(
         threads=threads,
         environment=environment,
         code=Code(version=facts["resnet_shortcuts"], source_sha256=source_sha256(), commit=facts["commit"]),
-        sources=needed_sources(config.shortcuts),
+        sources=needed_sources(config.shortcuts) if jobs else (),
     )
 
 
