@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from resnet_shortcuts.config.experiment_config import Config
+    from resnet_shortcuts.data.dataset import Dataset
     from resnet_shortcuts.models.networks import ResidualNetwork
 
 CARD = "model-card.md"
@@ -37,12 +38,16 @@ def are_kept(keep: bool | str, size: int) -> bool:
     return size <= MOST_BYTES if keep == "auto" else bool(keep)
 
 
-def kept_facts(status: str, keep: bool | str, model: nn.Module, in_channels: int, classes: int) -> dict[str, Any]:
+def kept_facts(status: str, keep: bool | str, model: nn.Module, dataset: Dataset) -> dict[str, Any]:
     """What the record of a run says of its weights; nothing where they are not kept, as of a diverged run."""
     size = weight_bytes(model)
     if status != "done" or not are_kept(keep, size):
         return {}
-    return {"weights": {"bytes": size, "in_channels": in_channels, "classes": classes}}
+    return {"weights": {"bytes": size, **_inputs(dataset)}}
+
+
+def _inputs(dataset: Dataset) -> dict[str, int]:
+    return {"in_channels": dataset.channels, "classes": len(dataset.classes), "resolution": dataset.resolution}
 
 
 def weight_files(record: RunRecord, model: nn.Module) -> dict[str, bytes]:
@@ -141,6 +146,14 @@ def trained_network(
     )
     model.load_state_dict(weights)
     return model.eval()
+
+
+def input_shape(experiment: Experiment, run: PlannedRun) -> tuple[int, int, int]:
+    """(C, H, W) of the images that a run was trained on. Raises UsageError where its weights were not kept."""
+    stored = experiment.run(run.run_id, run.science)
+    weights_of(stored)
+    about = stored.weights or {}
+    return int(about["in_channels"]), int(about["resolution"]), int(about["resolution"])
 
 
 def _one_of(axis: str, wanted: str | None, labels: list[str]) -> str:

@@ -127,7 +127,7 @@ class _Session:
             resumed=self.resumed,
             elapsed_seconds=self._elapsed(),
             checkpoints=self.pace.tally,
-            **kept_facts(outcome.status, self.setup.run.keep_weights, model, dataset.channels, len(dataset.classes)),
+            **kept_facts(outcome.status, self.setup.run.keep_weights, model, dataset),
         )
         if record.weights:
             files |= weight_files(record, model)

@@ -18,6 +18,7 @@ from resnet_shortcuts.models.networks import initialise
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find
 from resnet_shortcuts.shortcuts.composition import SCOPES
+from resnet_shortcuts.shortcuts.contract import Shortcut
 from resnet_shortcuts.shortcuts.site import Site
 from resnet_shortcuts.suggestions import did_you_mean
 
@@ -115,16 +116,26 @@ def _slot(strategy: Strategy, site: Site, name: str, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_streams.key64("init", seed))
         shortcut = build_shortcut(strategy, site)
+    slot = slot_of(shortcut, strategy, site.changes_size)
+    initialise(slot, seed, name)
+    return slot
+
+
+def slot_of(shortcut: Shortcut, strategy: Strategy, changes_size: bool) -> nn.Module:
+    """The module of a shortcut for a ``downsample`` slot, with the shortcut's own parameters.
+
+    Where the size stays, an identity stands for the pool, so that the weights of D have timm's names. Raises
+    UsageError where the join needs the branch.
+    """
     try:
         slot = shortcut.as_module()
     except UsageError as error:
         what = f"shortcut {strategy.name!r} does not fit the downsample slot of another library's block"
-        raise UsageError(what, str(site), f"{error.what}; choose a strategy that adds to the branch") from error
+        raise UsageError(what, error.what, "choose a strategy that adds to the branch") from error
     parts = strategy.composition
-    poolless = parts and parts.channels.convolves and parts.spatial.convolution is None and not site.changes_size
-    if poolless and isinstance(slot, nn.Sequential):
-        slot = nn.Sequential(nn.Identity(), *slot)  # in place of the pool: the names of D's weights stay timm's
-    initialise(slot, seed, name)
+    pools = parts is not None and parts.channels.convolves and parts.spatial.convolution is None
+    if pools and not changes_size and isinstance(slot, nn.Sequential):
+        return nn.Sequential(nn.Identity(), *slot)
     return slot
 
 
