@@ -38,10 +38,16 @@ def are_kept(keep: bool | str, size: int) -> bool:
     return size <= MOST_BYTES if keep == "auto" else bool(keep)
 
 
+def kept_bytes(keep: bool | str, model: nn.Module) -> int:
+    """Bytes of weights that a run of this network stores; 0 where they are not kept."""
+    size = weight_bytes(model)
+    return size if are_kept(keep, size) else 0
+
+
 def kept_facts(status: str, keep: bool | str, model: nn.Module, dataset: Dataset) -> dict[str, Any]:
     """What the record of a run says of its weights; nothing where they are not kept, as of a diverged run."""
-    size = weight_bytes(model)
-    if status != "done" or not are_kept(keep, size):
+    size = kept_bytes(keep, model)
+    if status != "done" or not size:
         return {}
     return {"weights": {"bytes": size, **_inputs(dataset)}}
 
