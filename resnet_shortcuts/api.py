@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from resnet_shortcuts.experiment import Experiment
 from resnet_shortcuts.models.convert import convert
+from resnet_shortcuts.models.library_networks import build_model
 from resnet_shortcuts.models.network_config import NetworkSpec, usual_data
-from resnet_shortcuts.models.networks import build_network, initialise
+from resnet_shortcuts.models.networks import initialise
 from resnet_shortcuts.result import Result, compare
 from resnet_shortcuts.shortcuts.building import build_shortcut
 from resnet_shortcuts.shortcuts.catalogue import find, strategies
@@ -23,7 +24,6 @@ from resnet_shortcuts.shortcuts.registration import register
 from resnet_shortcuts.shortcuts.site import Site
 
 if TYPE_CHECKING:
-    from resnet_shortcuts.models.networks import ResidualNetwork
     from resnet_shortcuts.shortcuts.contract import Shortcut
 
 __all__ = [
@@ -102,11 +102,12 @@ def shortcut(
 
 def network(
     name: str, strategy: Reference, *, classes: int | None = None, in_channels: int = 3, seed: int = 0, **options: Any
-) -> ResidualNetwork:
+) -> nn.Module:
     """A residual network with this strategy's shortcuts, initialised for ``seed`` as a run of an experiment is.
 
     Args:
-        name: such as ``cifar-resnet-20``, ``cifar-preresnet-110``, ``cifar-pyramidnet-110`` or ``imagenet-resnet-50``.
+        name: such as ``cifar-resnet-20``, ``cifar-preresnet-110``, ``cifar-pyramidnet-110``, ``imagenet-resnet-50``,
+            ``torchvision:resnet18`` or ``timm:resnet26``.
         strategy: as in `shortcut`.
         classes: outputs of the last layer; default: 10 for CIFAR networks, 1000 for ImageNet's.
         in_channels: channels of an image.
@@ -127,7 +128,7 @@ def network(
     """
     spec = NetworkSpec(name=name, **options)
     outputs = usual_data(name)[1] if classes is None else classes
-    return build_network(spec, find(strategy), in_channels=in_channels, num_classes=outputs, seed=seed)
+    return build_model(spec, find(strategy), in_channels=in_channels, num_classes=outputs, seed=seed)
 
 
 def cost(module: nn.Module, *inputs: Tensor | Sequence[int]) -> pd.Series:

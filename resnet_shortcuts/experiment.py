@@ -20,7 +20,7 @@ from resnet_shortcuts.result import Result
 from resnet_shortcuts.words import counted
 
 if TYPE_CHECKING:
-    from resnet_shortcuts.models.networks import ResidualNetwork
+    from torch import nn
 
 RUN_COLUMNS = (
     "network", "shortcut", "recipe", "seed", "status", "test_accuracy", "train_error", "reason", "run_id",
@@ -195,7 +195,7 @@ class Experiment:
 
     def model(
         self, strategy: str, seed: int = 0, *, network: str | None = None, recipe: str | None = None
-    ) -> ResidualNetwork:
+    ) -> nn.Module:
         """The trained network of one run, with its weights, in evaluation mode on the CPU.
 
         Args:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from resnet_shortcuts.errors import UsageError
 
 if TYPE_CHECKING:
+    from resnet_shortcuts.analysis.experiment_records import ExperimentRecord
     from resnet_shortcuts.analysis.verdicts import Verdicts
     from resnet_shortcuts.experiments.store import Experiment
 
@@ -29,4 +30,19 @@ def judged(
     )
     if not record.runs and not record.damaged:
         raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
-    return judge(record, baseline, margin), notes
+    return judge(record, baseline, margin), [*notes, *library_notes(record)]
+
+
+def library_notes(record: ExperimentRecord) -> list[str]:
+    """Where runs of one network were built by different versions of its library."""
+    versions: dict[str, set[str]] = {}
+    for run in record.runs:
+        library, colon, _ = run.network.partition(":")
+        known = (run.environment.get("packages") or {}).get(library) if colon else None
+        if known:
+            versions.setdefault(run.network, set()).add(str(known))
+    return [
+        f"{network} was built by different versions of its library: {', '.join(sorted(each))}."
+        for network, each in versions.items()
+        if len(each) > 1
+    ]

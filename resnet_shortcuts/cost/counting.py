@@ -22,8 +22,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_shortcuts.cost.cost_request import Memory
+from resnet_shortcuts.models.library_networks import build_model, check_model
 from resnet_shortcuts.models.network_config import NetworkSpec
-from resnet_shortcuts.models.networks import build_network, check_network
 from resnet_shortcuts.shortcuts.catalogue import Strategy
 from resnet_shortcuts.shortcuts.contract import Shortcut
 from resnet_shortcuts.training.step import forward_and_loss
@@ -40,12 +40,12 @@ def outline(
     A custom strategy that reads a value in its forward pass (``.item()``) does not. Raises UsageError where the
     strategy cannot serve the network.
     """
-    model = check_network(spec, strategy, in_channels=input_shape[0], num_classes=num_classes)
+    model = check_model(spec, strategy, in_channels=input_shape[0], num_classes=num_classes)
     try:
         with torch.no_grad():
             model.eval()(torch.zeros(1, *input_shape, device="meta"))
     except RuntimeError:
-        model = build_network(spec, strategy, in_channels=input_shape[0], num_classes=num_classes, seed=0)
+        model = build_model(spec, strategy, in_channels=input_shape[0], num_classes=num_classes, seed=0)
     return model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from resnet_shortcuts.config.experiment_config import Config
     from resnet_shortcuts.data.dataset import Dataset
-    from resnet_shortcuts.models.networks import ResidualNetwork
 
 CARD = "model-card.md"
 """The file beside the weights that says what they are."""
@@ -134,9 +133,9 @@ def find_run(
 
 def trained_network(
     experiment: Experiment, config: Config, strategy: str, seed: int, network: str | None, recipe: str | None
-) -> ResidualNetwork:
+) -> nn.Module:
     """The network of one run with its trained weights, in evaluation mode. Raises UsageError, IntegrityError."""
-    from resnet_shortcuts.models.networks import build_network
+    from resnet_shortcuts.models.library_networks import build_model
 
     planned = find_run(experiment, strategy, seed, network, recipe)
     if not experiment.finished(planned.run_id):
@@ -147,7 +146,7 @@ def trained_network(
     spec = next(each for each in config.networks if each.label == planned.network)
     shortcut = next(each for each in config.shortcuts if each.name == planned.shortcut)
     about = run.weights or {}
-    model = build_network(
+    model = build_model(
         spec, shortcut, in_channels=int(about["in_channels"]), num_classes=int(about["classes"]), seed=planned.seed
     )
     model.load_state_dict(weights)

@@ -81,12 +81,12 @@ class _Session:
     def train(self) -> Done:
         """From the checkpoint, or from nothing, to the published result."""
         from resnet_shortcuts.data.dataset import load
-        from resnet_shortcuts.models.networks import build_network
+        from resnet_shortcuts.models.library_networks import build_model
         from resnet_shortcuts.training.loop import train
 
         setup, job, checkpoint = self.setup, self.job, self.claim.checkpoint
         dataset, seed = load(setup.dataset, setup.data), job.labels.seed
-        model = build_network(
+        model = build_model(
             job.network, job.shortcut, in_channels=dataset.channels, num_classes=len(dataset.classes), seed=seed
         )
         if checkpoint:

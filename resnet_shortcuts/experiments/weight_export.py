@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from resnet_shortcuts.models.network_config import NetworkSpec
     from resnet_shortcuts.models.networks import ResidualNetwork
@@ -27,6 +27,10 @@ def check_form(form: Form, spec: NetworkSpec) -> None:
             raise EnvironmentFault(f"{' and '.join(missing)} not installed", "--as onnx", "pip install onnx onnxscript")
     if form not in ("torchvision", "timm"):
         return
+    if spec.library is not None and spec.library[0] == form:
+        return
+    if spec.library is not None:
+        raise UsageError(f"{spec.name} is not {form}'s", "--as", f"use --as safetensors or --as {spec.library[0]}")
     built = spec.architecture
     stems = ("imagenet",) if form == "torchvision" else ("imagenet", "deep")
     same = spec.name.startswith("imagenet-resnet-") and not built.stride_first and built.width == 64
@@ -35,7 +39,7 @@ def check_form(form: Form, spec: NetworkSpec) -> None:
         raise UsageError(f"{form} has no network like {spec.label}", "--as", todo)
 
 
-def exported(model: ResidualNetwork, strategy: Strategy, form: Form, input_shape: tuple[int, int, int]) -> bytes:
+def exported(model: nn.Module, strategy: Strategy, form: Form, input_shape: tuple[int, int, int]) -> bytes:
     """The file's content: a state dict as safetensors, or an ONNX graph of images (N, *input_shape), N free.
 
     Raises UsageError where the shortcut does not fit a ``downsample`` slot.
@@ -44,7 +48,11 @@ def exported(model: ResidualNetwork, strategy: Strategy, form: Form, input_shape
         return _onnx(model, input_shape)
     from safetensors.torch import save
 
-    state = model.state_dict() if form == "safetensors" else downsample_names(model, strategy)
+    from resnet_shortcuts.models.networks import ResidualNetwork
+
+    state = model.state_dict()
+    if form != "safetensors" and isinstance(model, ResidualNetwork):  # another library's has that library's names
+        state = downsample_names(model, strategy)
     return save({name: tensor.detach().contiguous() for name, tensor in state.items()}, {"format": "pt"})
 
 
@@ -63,7 +71,7 @@ def downsample_names(model: ResidualNetwork, strategy: Strategy) -> dict[str, Te
     return state
 
 
-def _onnx(model: ResidualNetwork, input_shape: tuple[int, int, int]) -> bytes:
+def _onnx(model: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
     import tempfile
     from pathlib import Path
 
