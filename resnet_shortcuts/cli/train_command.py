@@ -189,7 +189,8 @@ def _measure(study: "Study", experiment: "Experiment", cluster: "Cluster | None"
 
 def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int:
     from resnet_shortcuts.analysis.first_screen import first_screen
-    from resnet_shortcuts.cli.compare_command import details_command, judged, named
+    from resnet_shortcuts.analysis.judging import judged
+    from resnet_shortcuts.cli.compare_command import details_command, named
 
     verdicts, notes = judged([experiment], None, None)
     record = verdicts.record

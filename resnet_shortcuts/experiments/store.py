@@ -88,6 +88,10 @@ class StoredRun(RunRecord):
         predictions, labels = self._answers()
         return np.asarray(predictions == labels)
 
+    def content(self, name: str) -> bytes:
+        """A file of the run, verified. Raises IntegrityError, KeyError where the record does not list it."""
+        return self._read(name)
+
     def verify(self, *names: str) -> Self:
         """Read these files, or every one, and compare each with its hash, and the accuracy with the predictions.
 

@@ -19,6 +19,7 @@ from resnet_shortcuts.data.prepare import describe, prepare
 from resnet_shortcuts.data.source_contract import base_folder
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, UsageError
 from resnet_shortcuts.experiments import processes, sealed_files
+from resnet_shortcuts.experiments.kept_weights import kept_bytes
 from resnet_shortcuts.experiments.plan import Plan, SealedVerdicts, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.sealing import seal_of
@@ -152,7 +153,8 @@ def baseline_of(config: Config) -> str:
 
 
 def network_counts(study: Study) -> list[dict[str, Any]]:
-    """Parameters and multiply-adds (of one image's forward pass) of each network with each strategy; imports torch.
+    """Parameters, multiply-adds (of one image's forward pass) and bytes of the weights that a run keeps, of each
+    network with each strategy; imports torch.
 
     Raises UsageError where a strategy cannot serve a network, before anything is trained, and SettingError where
     batches of one image cannot be trained on.
@@ -170,6 +172,7 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
                     "shortcut": shortcut.name,
                     "parameters": parameters(model),
                     "multiply_adds": multiply_adds(model, study.input_shape),
+                    "weights_bytes": kept_bytes(study.config.run.keep_weights, model),
                 }
             )
     return rows
