@@ -30,6 +30,7 @@ TESTS = (
     "tests/test_child_process.py",
     "tests/config/test_config_mutations.py",
     "tests/cli/test_command_lines.py",
+    "tests/cli/test_hostile_environment.py",
     "tests/analysis/test_simulated.py",
     "tests/analysis/test_simulated_procedure.py",
 )

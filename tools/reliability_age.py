@@ -7,7 +7,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = "docs/reliability.md"
-COVERED = ("resnet_shortcuts", "tests/faults", "tests/test_durable.py", "tests/experiments/test_store.py")
+COVERED = (
+    "resnet_shortcuts",
+    "tests/faults",
+    "tests/experiments",
+    "tests/test_durable.py",
+    "tests/test_child_process.py",
+    "tests/config/test_config_mutations.py",
+    "tests/cli/test_command_lines.py",
+    "tests/cli/test_hostile_environment.py",
+)
 
 
 def warning(root: Path = ROOT) -> str | None:
