@@ -9,11 +9,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: help setup benchmark test check torture mutants clean
+.PHONY: help setup benchmark test test-cluster check torture mutants clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 setup: $(STAMP) ## .venv with the package and the test tools, pinned by constraints.txt
 
@@ -28,8 +28,11 @@ benchmark: setup ## train every strategy of CONFIG over its seeds, then tables a
 	@if [ '$(CONFIG)' = configs/benchmark.yaml ]; then echo '$(SHOWS)' >&2; fi
 	@echo 'Next: . $(BIN)/activate    then: rsc compare, rsc --help' >&2
 
-test: setup ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal $(TESTS)
+test: setup ## all tests, but those of clusters
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal --ignore tests/cluster $(TESTS)
+
+test-cluster: setup ## sweeps on a real Ray and a real SLURM, where they are installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/cluster
 
 check: setup ## style, types, directions of imports
 	$(BIN)/ruff check .

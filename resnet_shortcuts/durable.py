@@ -126,6 +126,13 @@ def _give_final_name(staging: Path, target: Path) -> None:
     _sync_folder(target.parent)
 
 
+def refuse_links(*paths: Path) -> None:
+    """Raises EnvironmentFault where one of these is a link: what is written there would land elsewhere."""
+    for path in paths:
+        if path.is_symlink():
+            raise EnvironmentFault("a link where our own file or folder belongs", str(path), "remove the link")
+
+
 def move(source: Path, target: Path) -> None:
     """Rename a file or folder durably, also to another disk. Raises EnvironmentFault."""
     make_folder(target.parent)

@@ -30,8 +30,9 @@ _HELD = {errno.EAGAIN, errno.EACCES}
 def try_lock(path: Path) -> Lock | None:
     """The lock, held until its ``release()`` or death; None where another holds it. Makes the file and its folder.
 
-    Raises EnvironmentFault, also where the file system has no locks.
+    Raises EnvironmentFault, also where the file system has no locks or a link is in the file's place.
     """
+    durable.refuse_links(path)
     while True:
         durable.make_folder(path.parent)
         try:
@@ -76,12 +77,20 @@ def is_held(path: Path) -> bool:
 def holder(path: Path) -> str:
     """Who holds the lock, as far as its file tells: 'process 7 on HOST, since 14:05:00 on 2026-11-25'."""
     try:
-        with path.open("rb") as file:
-            about = json.loads(file.read(1000))
+        about = json.loads(signature(path))
         since = datetime.fromtimestamp(float(about["since"])).strftime("%H:%M:%S on %Y-%m-%d")
         return f"process {int(about['pid'])} on {ascii(str(about['host']))[1:-1][:100]}, since {since}"
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return "another process"
+
+
+def signature(path: Path) -> bytes:
+    """What the newest holder has written into the lock file; empty where that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1000)
+    except OSError:
+        return b""
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ _GPU_BF16_SINCE = (8, 0)  # compute capability of Ampere
 _TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 _TCMALLOC_NAMES = ("tcmalloc_minimal", "tcmalloc")
 _LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib")
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pydantic", "safetensors")
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pydantic", "safetensors")
 
 
 def _output(*command: str) -> str:

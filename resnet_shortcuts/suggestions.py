@@ -71,9 +71,14 @@ def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     wanted = _folded(name)
     synonyms = [key for word in (name.casefold(), wanted) for key in map(_folded, SYNONYMS.get(word, ()))]
     close = difflib.get_close_matches(wanted, list(folded), n=limit, cutoff=0.6)
+    close = [key for key in close if _likeness(wanted, key) > _likeness(wanted, close[0]) - 0.2]
     parts = [key for key in folded if len(wanted) > 2 and (wanted in key or (len(key) > 2 and key in wanted))]
     ordered = dict.fromkeys([*synonyms, *close, *sorted(parts, key=len)])
     return [folded[key] for key in ordered if key in folded][:limit]
+
+
+def _likeness(wanted: str, key: str) -> float:
+    return difflib.SequenceMatcher(a=key, b=wanted).ratio()
 
 
 def _folded(name: object) -> str:

@@ -1,57 +1,83 @@
-"""Training and test curves: the mean over seeds with a band of one standard deviation."""
+"""Curves: a panel a strategy, its mean over seeds with a band of one standard deviation, the others in grey."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_shortcuts.analysis.drawing import PANEL, Drawing, canvas, legend, looks, room
+from resnet_shortcuts.analysis.drawing import DOUBLE, FAINT, Drawing, Look, canvas, series_styles, text_width
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, RunRecord, in_order, pretty_network
+from resnet_shortcuts.analysis.forest_figure import file_name
 from resnet_shortcuts.tables.escaping import escape_figure
 
-PANELS = {"train_loss": "training loss", "test_accuracy": "test accuracy, %"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+QUANTITIES = {"test_accuracy": ("accuracy", "test accuracy, %"), "train_loss": ("loss", "training loss")}
 MOST_POINTS = 80
+Curve = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Epochs, mean and standard deviation."""
 
 
-def curve_figures(record: ExperimentRecord) -> list[Drawing]:
-    """One figure a network, of the finished runs; none where no history is stored."""
-    runs = [run for run in record.runs if run.finished and run.history]
-    networks = in_order(run.network for run in runs)
-    return [_figure(record, network, [run for run in runs if run.network == network]) for network in networks]
+def curve_figures(record: ExperimentRecord, network: str, look: Look = DOUBLE) -> list[Drawing]:
+    """Test accuracy and training loss by epoch of the finished runs on one network; none where no history is stored."""
+    runs = [run for run in record.runs if run.network == network and run.finished and run.history]
+    drawings = [_figure(record, network, runs, key, look) for key in QUANTITIES]
+    return [drawing for drawing in drawings if drawing is not None]
 
 
-def _figure(record: ExperimentRecord, network: str, runs: Sequence[RunRecord]) -> Drawing:
-    names = in_order(run.shortcut for run in runs)
-    style = looks(run.shortcut for run in record.runs)
-    ends = []
-    right = 0.55 + room(names)
-    with canvas((PANEL, 2.7), 2, right=right) as (figure, axes):
-        for axis, (key, label) in zip(axes, PANELS.items(), strict=True):
-            for name in names:
-                curve = _curve([run for run in runs if run.shortcut == name], key)
-                if curve is None:
-                    continue
-                epochs, mean, sd = curve
-                axis.plot(
-                    epochs, mean, markevery=max(1, len(epochs) // 6), markersize=5, linewidth=1.4,
-                    label=escape_figure(name), **style[name],
-                )  # fmt: skip
-                axis.fill_between(epochs, mean - sd, mean + sd, color=style[name]["color"], alpha=0.12, linewidth=0)
-                if key == "test_accuracy":
-                    ends.append(f"{name} ends at {mean[-1]:.2f} %")
+def _figure(
+    record: ExperimentRecord, network: str, runs: Sequence[RunRecord], key: str, look: Look
+) -> Drawing | None:  # fmt: skip
+    all_curves = {
+        name: _curve([run for run in runs if run.shortcut == name], key) for name in in_order(r.shortcut for r in runs)
+    }
+    curves = {name: curve for name, curve in all_curves.items() if curve is not None}
+    if not curves:
+        return None
+    style = series_styles(run.shortcut for run in record.runs)
+    name, label = QUANTITIES[key]
+    columns = look.columns + 1
+    left = text_width(["88.8"], look) + 2.6 * look.em
+    height = 0.55 * (look.width / columns - left) / look.em
+    limits = _epochs(runs), _values(list(curves.values()), key)
+    with canvas(look, len(curves), height, left=left, right=1.2 * look.em, columns=columns) as (figure, axes):
+        for place, (axis, shortcut) in enumerate(zip(axes, curves, strict=True)):
+            _panel(axis, shortcut, curves, str(style[shortcut]["color"]))
+            axis.set_xlim(*limits[0])
+            axis.set_ylim(*limits[1])
+            axis.locator_params(axis="x", integer=True, nbins=4)
+            axis.locator_params(axis="y", nbins=4)
             axis.set_xlabel("epoch")
-            axis.set_xlim(*_epochs(runs))
-            axis.locator_params(axis="x", integer=True)
-            axis.set_ylabel(label)
-        legend(figure, axes[0], right)
-    title = f"Training and test curves: {record.regime.sentence(pretty_network(network))}"
-    words = "Training loss and test accuracy by epoch, mean over seeds, bands of one standard deviation. "
-    name = re.sub(r"[^\w.-]+", "-", network)  # of a file: a plan that was received may name anything
-    return Drawing(f"curves-{name}", title, f"{words}{', '.join(ends)}.", figure)
+            if place % columns == 0:
+                axis.set_ylabel(label)
+    ends = ", ".join(f"{shortcut} ends at {mean[-1]:.2f}" for shortcut, (_, mean, _) in curves.items())
+    words = f"{label} by epoch, mean over seeds, band of one standard deviation; grey: the other strategies."
+    words = words[0].upper() + words[1:]
+    title = f"Curves of {name}: {record.regime.sentence(pretty_network(network))}"
+    return Drawing(f"curves-{name}-{file_name(network)}", title, f"{words} {ends}.", figure, words, look)
+
+
+def _panel(axis: Axes, shortcut: str, curves: Mapping[str, Curve], colour: str) -> None:
+    for other, (epochs, mean, _) in curves.items():
+        if other != shortcut:
+            axis.plot(epochs, mean, color=FAINT, alpha=0.45, linewidth=0.7)
+    epochs, mean, sd = curves[shortcut]
+    axis.fill_between(epochs, mean - sd, mean + sd, color=colour, alpha=0.2, linewidth=0)
+    axis.plot(epochs, mean, color=colour, marker="o" if len(epochs) == 1 else None)
+    axis.set_title(escape_figure(shortcut), color=colour)
+
+
+def _values(curves: Sequence[Curve], key: str) -> tuple[float, float]:
+    """The range of what comes after the first third of training: what comes before would squeeze it."""
+    late = [mean[len(mean) // 3 :] for _, mean, _ in curves]
+    low, high = min(map(np.min, late)), max(map(np.max, late))
+    air = 0.08 * (high - low) or 0.5
+    return float(low - air), float(high + air)
 
 
 def _epochs(runs: Sequence[RunRecord]) -> tuple[float, float]:
@@ -62,10 +88,8 @@ def _epochs(runs: Sequence[RunRecord]) -> tuple[float, float]:
     return first - air, last + air
 
 
-def _curve(
-    runs: Sequence[RunRecord], key: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
-    """Epochs, mean and standard deviation (0 for one run) at the epochs that every run has a value for."""
+def _curve(runs: Sequence[RunRecord], key: str) -> Curve | None:
+    """The curve at the epochs that every run has a value for; the deviation of one run is 0."""
     series = [
         {entry["epoch"]: entry[key] for entry in run.history if _known(entry.get("epoch")) and _known(entry.get(key))}
         for run in runs

@@ -43,7 +43,7 @@ def first_screen(
         *(told(text, "yellow") for text in (*found.pending, *notes, *twin_notes)),
         told(" ".join(found.sentences)),
         "\n" + terminal([table], width=width, color=color, unicode=unicode),
-        told(" ".join(_legend(verdicts, table)), "dim"),
+        told(" ".join(legend(verdicts, table)), "dim"),
         told(f"Everything else: {more}" if more else "", "dim"),
     ]
     return "".join(parts)
@@ -56,7 +56,7 @@ def first_tables(verdicts: Verdicts) -> list[Table]:
     for network in networks:
         table = overview_tables(verdicts, network)(sys.maxsize)[0]
         tables.append(replace(table, title=pretty_network(network) if len(networks) > 1 else ""))
-    return [replace(table, notes=[*_legend(verdicts, table)] if table is tables[-1] else ()) for table in tables]
+    return [replace(table, notes=[*legend(verdicts, table)] if table is tables[-1] else ()) for table in tables]
 
 
 def _table(verdicts: Verdicts, width: int, unicode: bool) -> Table:
@@ -66,7 +66,7 @@ def _table(verdicts: Verdicts, width: int, unicode: bool) -> Table:
     return first_that_fits(overview_tables(verdicts, networks[0])(width), width, unicode)
 
 
-def _legend(verdicts: Verdicts, table: Table) -> Iterator[str]:
+def legend(verdicts: Verdicts, table: Table) -> Iterator[str]:
     """A line on how to read the table, and one on the marks that are in it."""
     keys = {column.key for column in table.columns}
     words = ["±: sd of seeds"] if "accuracy" in keys else []

@@ -20,7 +20,7 @@ from resnet_shortcuts.analysis.experiment_records import (
 from resnet_shortcuts.cost.cost_sentences import sentences
 from resnet_shortcuts.data.data_config import FOLDER_SOURCES, NAMES
 from resnet_shortcuts.errors import IntegrityError, RscError
-from resnet_shortcuts.experiments.sealed_files import NewerFormatError, shaped
+from resnet_shortcuts.experiments.sealed_files import shaped
 from resnet_shortcuts.experiments.store import CONFIG, HISTORY, PREDICTIONS, read_costs, train_command
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.training.recipe import evaluated_images
@@ -190,10 +190,8 @@ def _reports(paths: Sequence[Path], batch_size: int | None) -> tuple[list[CostRe
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
             reports.append(read_costs(path))
-        except NewerFormatError as error:
+        except IntegrityError as error:
             damaged.append(str(error))
-        except IntegrityError:
-            damaged.append(f"cost report {path.name}")
     return [report for report in reports if batch_size in (None, report.request.batch_size)], damaged
 
 

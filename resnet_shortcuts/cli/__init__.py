@@ -17,10 +17,12 @@ from resnet_shortcuts.cli import (
     compare_command,
     cost_command,
     doctor_command,
+    export_command,
     paper_command,
     plan_command,
     runs_command,
     shortcuts_command,
+    slurm_command,
     train_command,
     verify_command,
 )
@@ -35,10 +37,12 @@ _COMMANDS: dict[Callable[..., int | None], str] = {
     compare_command.report: "Write one HTML page with every figure.",
     paper_command.paper: "Write methods, tables, figures and BibTeX for a paper.",
     plan_command.plan: "Show what a config would train and what it could show.",
+    export_command.export: "Write a run's trained weights as a file.",
     runs_command.runs: "List the runs of an experiment; --prune deletes leftovers.",
     shortcuts_command.shortcuts: "List the strategies, or describe one.",
     verify_command.verify: "Measure what strategies do against what they declare.",
     cost_command.cost: "Count or measure what strategies cost.",
+    slurm_command.slurm: "Write a SLURM job array that trains a config.",
     doctor_command.doctor: "Show what this machine can do and what is wrong.",
 }
 """With a line each, in the order of ``rsc --help``."""
@@ -141,15 +145,29 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except _ParserError as error:
         return _parser_error(command, error)
+    except (OSError, MemoryError) as error:
+        _debug(arguments)
+        code, line = _refused(error)
+        _complain(line)
+        return code
     except Exception as error:  # the process boundary: a user never gets a traceback unasked
         _debug(arguments)
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            _complain(f"name too long: {str(error.filename)[:60]}...: choose a shorter one")
-            return Exit.USAGE
         message = " ".join(str(error).split()) or "no message"
         _complain(f"internal: {type(error).__name__}: {message}: run again with --debug and report the traceback")
         return Exit.RUN_FAILED
     return result if isinstance(result, int) else Exit.OK
+
+
+def _refused(error: OSError | MemoryError) -> tuple[Exit, str]:
+    """Exit code and line for what the operating system refused, wherever that was."""
+    if isinstance(error, MemoryError):
+        return Exit.ENVIRONMENT, f"out of memory: {error or 'this process'}: free some memory, or lower the batch size"
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return Exit.ENVIRONMENT, "too many open files: the limit of this process: raise it, such as by ulimit -n 256"
+    if error.errno == errno.ENAMETOOLONG:
+        return Exit.USAGE, f"name too long: {str(error.filename)[:60]}...: choose a shorter one"
+    where = error.filename or "the operating system"
+    return Exit.ENVIRONMENT, f"{error.strerror or error}: {where}: check it and try again (--debug shows where it was)"
 
 
 def _parser_error(command: object, error: Exception) -> int:

@@ -2,11 +2,12 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from resnet_shortcuts import garbage_collector, tables
+from resnet_shortcuts.analysis.judging import judged
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Format, Output, Results
 from resnet_shortcuts.cli.output import chosen_format, deliver, say, screen
 from resnet_shortcuts.errors import Exit, UsageError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Experiments = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME|DIR]...", help="Experiments; without any, the newest.")
 ]
+FigureWidth = Literal["single", "double", "slide"]
+FigureStyle = Literal["paper", "dark"]
 Margin = Annotated[
     float | None,
     typer.Option(help="Points of accuracy that count as equal.", show_default="config, else 0.2", min=1e-6, max=100),
@@ -35,6 +38,10 @@ def compare(
     claims: Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims too.")] = False,
     format_: Format = None,
     output: Output = None,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", metavar="STRATEGY,SEED,SCORE", help="Of a CSV file of runs, where it names them so."),
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
@@ -46,13 +53,19 @@ def compare(
     if claims and chosen == "csv":
         known = ", ".join(name for name in tables.FORMATS if name != "csv")
         raise UsageError("CSV is one table and cannot hold the claims", "--claims", f"leave it out, or use {known}")
-    chosen_experiments = find_experiments(results, experiments or [])
-    verdicts, notes = judged(chosen_experiments, baseline, margin, history=False)
+    if _is_csv(experiments or [], columns):
+        verdicts = _of_csv(experiments or [], columns, baseline, margin)
+        notes: list[str] = []
+        more = ""
+    else:
+        chosen_experiments = find_experiments(results, experiments or [])
+        verdicts, notes = judged(chosen_experiments, baseline, margin, history=False)
+        more = details_command(chosen_experiments, baseline, margin)
     judgements = judge_claims_of(verdicts) if claims else []
     publications = published(verdicts.record)
     text = comparison_text(
         verdicts, chosen, notes=notes, claims=judgements, publications=publications, details=details,
-        more=details_command(chosen_experiments, baseline, margin), **screen(output is None),
+        more=more, **screen(output is None),
     )  # fmt: skip
     deliver(text, output)
     return report_problems(verdicts, shown=output is None and chosen in ("table", "markdown"))
@@ -64,10 +77,19 @@ def report(
     margin: Margin = None,
     output: Output = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Judge the question's ten claims, whatever was compared.")
+    ] = False,
+    width: Annotated[
+        FigureWidth, typer.Option(help="Figure files for a column (single), a page (double) or a slide.")
+    ] = "double",
+    style: Annotated[FigureStyle, typer.Option(help="Figure files on white (paper) or on black (dark).")] = "paper",
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
     """Write one self-contained HTML file, and every figure as SVG, PNG and PDF beside it."""
+    from resnet_shortcuts.analysis.claims import are_compared
+    from resnet_shortcuts.analysis.drawing import look_of
     from resnet_shortcuts.analysis.figures import figure_files, figures
     from resnet_shortcuts.analysis.published import published
     from resnet_shortcuts.analysis.report import report_html
@@ -77,14 +99,13 @@ def report(
     chosen = find_experiments(results, experiments or [])
     verdicts, notes = judged(chosen, baseline, margin)
     target = output or chosen[0].folder / "report.html"
-    drawings = figures(verdicts)
+    drawings = figures(verdicts, look_of(width, style))
     text = report_html(
         verdicts,
         notes=notes,
-        claims=judge_claims_of(verdicts),
+        claims=judge_claims_of(verdicts) if claims or are_compared(verdicts.record) else (),
         publications=published(verdicts.record),
-        drawings=drawings,
-        command=" ".join(["rsc report", *(experiments or [chosen[0].name])]),
+        command=shlex.join(["rsc", "report", *(experiment.name for experiment in chosen)]),
     )
     write_file(target, text.encode())
     folder = target.parent / f"{target.stem}-figures"
@@ -99,6 +120,27 @@ def report(
     return report_problems(verdicts)
 
 
+def _is_csv(experiments: list[str], columns: str | None) -> bool:
+    """Whether a CSV file of runs is meant. Raises UsageError where --columns goes with nothing."""
+    csv = any(name.lower().endswith(".csv") for name in experiments)
+    if columns is not None and not csv:
+        raise UsageError("--columns goes with a CSV file of runs", "rsc compare", "name one: rsc compare runs.csv")
+    return csv
+
+
+def _of_csv(experiments: list[str], columns: str | None, baseline: str | None, margin: float | None) -> "Verdicts":
+    """The verdicts on a CSV file, one row a run."""
+    from resnet_shortcuts.analysis.frame_results import judge_frame, read_runs
+
+    if len(experiments) > 1:
+        raise UsageError("a CSV file is compared by itself", "rsc compare", "put all runs into one file")
+    keys, names = ("strategy", "seed", "score"), (columns or ",,").split(",")
+    if len(names) != len(keys):
+        raise UsageError(f"'{columns}' does not name three columns", "--columns", "write STRATEGY,SEED,SCORE")
+    named = {key: name.strip() or None for key, name in zip(keys, names, strict=True)}
+    return judge_frame(read_runs(Path(experiments[0])), named, baseline, margin)
+
+
 def details_command(experiments: "list[Experiment]", baseline: str | None = None, margin: float | None = None) -> str:
     """The command that prints every table of these experiments."""
     words = ["rsc", "compare", *map(named, experiments)]
@@ -110,25 +152,6 @@ def details_command(experiments: "list[Experiment]", baseline: str | None = None
 def named(experiment: "Experiment") -> str:
     """What a command calls the experiment: its name in the results folder of here, else its folder."""
     return experiment.name if experiment.results == DEFAULT_RESULTS else str(experiment.folder)
-
-
-def judged(
-    experiments: "list[Experiment]", baseline: str | None, margin: float | None, *, history: bool = True
-) -> "tuple[Verdicts, list[str]]":
-    """The verdicts on one or more experiments, and the notes that must be shown with them.
-
-    ``history``: whether curves will be drawn, epoch by epoch.
-    """
-    from resnet_shortcuts.analysis.merge import merge
-    from resnet_shortcuts.analysis.reading import read_experiment
-    from resnet_shortcuts.analysis.verdicts import judge
-
-    record, notes = merge(
-        [read_experiment(experiment, history=history) for experiment in experiments], baseline, margin
-    )
-    if not record.runs and not record.damaged:
-        raise UsageError("none of its runs is finished", record.name, f"train them: {record.command}")
-    return judge(record, baseline, margin), notes
 
 
 def judge_claims_of(verdicts: "Verdicts") -> "list[Claim]":

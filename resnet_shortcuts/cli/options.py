@@ -65,6 +65,10 @@ Baseline = Annotated[
     typer.Option("--baseline", help="Strategy that the others are compared with.", show_default="config, else A"),
 ]
 
+On = Annotated[
+    str, typer.Option("--on", metavar="CLUSTER", help="Where to train: local, auto (this machine's Ray), HOST:PORT.")
+]
+
 DEFAULT_RESULTS = Path("results")
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from resnet_shortcuts import garbage_collector
-from resnet_shortcuts.cli.compare_command import Experiments, Margin, find_experiments, judged, report_problems
+from resnet_shortcuts.analysis.judging import judged
+from resnet_shortcuts.cli.compare_command import Experiments, Margin, find_experiments, report_problems
 from resnet_shortcuts.cli.options import DEFAULT_RESULTS, Baseline, Debug, Results
 from resnet_shortcuts.cli.output import say
 from resnet_shortcuts.errors import UsageError

@@ -2,7 +2,7 @@
 
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resnet_shortcuts.cli.learning_rate import course_table, milestones_line
 from resnet_shortcuts.cli.options import (
@@ -55,7 +55,7 @@ def plan(
     chosen = chosen_format(format_, output)
     loaded, document = read_config(chosen_config(file, config, "rsc plan"), overrides or [])
     with document.locating_errors():
-        study = open_study(loaded, data_root, lambda *_: None)
+        study = open_study(loaded, data_root, lambda *_: None, Experiment(results, loaded.name))
         if study.warning:
             say(f"warning: {study.warning}")
         rows = network_counts(study)
@@ -77,6 +77,7 @@ def plan(
         "jobs": estimates.jobs,
         "estimated_seconds": total,
         "estimated_from": estimates.source,
+        "weights_bytes": _kept_bytes(rows),
         "learning_rate": course.rows,
         "verdicts": expected,
     }
@@ -94,8 +95,24 @@ def plan(
     to_do = sum(row["runs_to_do"] for row in rows)
     left = f"about {duration(total)} ({estimates.source})" if to_do else "nothing to train"
     say(f"{counted(sum(row['runs_done'] for row in rows), 'run')} done, {to_do} to do: {left}")
+    say(_weights_line(study, rows))
     for sentence in expected:
         say(sentence)
+
+
+def _kept_bytes(rows: list[dict[str, Any]]) -> int:
+    """Bytes of the weights that all runs keep."""
+    return sum(row["weights_bytes"] * (row["runs_done"] + row["runs_to_do"]) for row in rows)
+
+
+def _weights_line(study: "Study", rows: list[dict[str, Any]]) -> str:
+    keep, total = study.config.run.keep_weights, _kept_bytes(rows)
+    left_out = sorted({row["network"] for row in rows if not row["weights_bytes"]})
+    if not total:
+        reason = "run.keep_weights is false" if keep is False else "over 50 MB a run; run.keep_weights: true keeps them"
+        return f"trained weights are not kept: {reason}"
+    line = f"trained weights take {total / 1e6:,.1f} MB in all"
+    return f"{line}; not kept, over 50 MB a run: {', '.join(left_out)}" if left_out else line
 
 
 def _prospects(study: "Study", experiment: "Experiment") -> list[str]:

@@ -56,6 +56,8 @@ class SweepProgress:
             self.trained += event.kind in _ENDED
             if event.kind in {"warning", "failed", "diverged"}:
                 say(f"{event.kind}: {label}: {event.text}")
+            elif event.kind == "waiting":
+                say(f"waiting for {label}: {event.text}")
         self._show()
 
     def _show(self) -> None:

@@ -109,7 +109,7 @@ class RunSpec(BaseModel):
 
     ``jobs`` is how many runs go side by side (auto: one a core on a CPU; 0: one, in the process that asks).
     ``evaluate_every`` counts epochs; the last one is always evaluated. ``checkpoint_seconds`` is the time between two
-    checkpoints of a run.
+    checkpoints of a run. ``keep_weights`` stores the trained weights with each result; 'auto': up to 50 MB a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -123,6 +123,7 @@ class RunSpec(BaseModel):
     compile: Annotated[bool, Field(strict=True)] = False
     evaluate_every: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1
     checkpoint_seconds: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 30.0
+    keep_weights: Literal["auto"] | Annotated[bool, Field(strict=True)] = "auto"
 
 
 class CompareSpec(BaseModel):

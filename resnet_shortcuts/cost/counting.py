@@ -14,7 +14,7 @@ unless stated otherwise; a test checks it):
   variance, which batch norm hands to its backward too (2 x 688; buffers, not parameters), and the loss's total weight.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_shortcuts.cost.cost_request import Memory
+from resnet_shortcuts.models.library_networks import build_model, check_model
 from resnet_shortcuts.models.network_config import NetworkSpec
-from resnet_shortcuts.models.networks import build_network, check_network
 from resnet_shortcuts.shortcuts.catalogue import Strategy
 from resnet_shortcuts.shortcuts.contract import Shortcut
 from resnet_shortcuts.training.step import forward_and_loss
@@ -40,12 +40,12 @@ def outline(
     A custom strategy that reads a value in its forward pass (``.item()``) does not. Raises UsageError where the
     strategy cannot serve the network.
     """
-    model = check_network(spec, strategy, in_channels=input_shape[0], num_classes=num_classes)
+    model = check_model(spec, strategy, in_channels=input_shape[0], num_classes=num_classes)
     try:
         with torch.no_grad():
             model.eval()(torch.zeros(1, *input_shape, device="meta"))
     except RuntimeError:
-        model = build_network(spec, strategy, in_channels=input_shape[0], num_classes=num_classes, seed=0)
+        model = build_model(spec, strategy, in_channels=input_shape[0], num_classes=num_classes, seed=0)
     return model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
@@ -66,6 +66,40 @@ def multiply_adds(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
         model(torch.zeros(1, *input_shape, device=_device(model)))
     model.train(was_training)
     return int(counter.get_total_flops()) // 2
+
+
+def module_counts(module: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int]:
+    """Parameters, multiply-adds and saved bytes of any module for these inputs; its buffers are as before afterwards.
+
+    ``saved_bytes`` are those of the forward pass alone, in training mode: every storage once, parameters left out.
+    """
+    state = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    was_training = module.training
+    parameter_storages = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def save(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor.detach()
+        return tensor
+
+    leaves = [each.detach().clone().requires_grad_(each.is_floating_point()) for each in inputs]
+    counter = FlopCounterMode(display=False)
+    try:
+        with saved_tensors_hooks(save, lambda tensor: tensor):
+            module.train()(*leaves)
+        with counter, torch.no_grad():
+            module.eval()(*leaves)
+    finally:
+        module.train(was_training)
+        with torch.no_grad():
+            for name, buffer in module.named_buffers():
+                buffer.copy_(state[name])
+    saved = sum(each.untyped_storage().nbytes() for key, each in kept.items() if key not in parameter_storages)
+    return {
+        "parameters": parameters(module),
+        "multiply_adds": int(counter.get_total_flops()) // 2,
+        "saved_bytes": saved,
+    }
 
 
 def saved_bytes(model: nn.Module, input_shape: tuple[int, int, int], batch_size: int, precision: str = "fp32") -> int:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from resnet_shortcuts.cost.cost_request import CostRequest
 from resnet_shortcuts.cost.timing import Clock, Turn
 from resnet_shortcuts.errors import RscError, UsageError
+from resnet_shortcuts.models.library_networks import build_model
 from resnet_shortcuts.models.network_config import NetworkSpec
-from resnet_shortcuts.models.networks import build_network, set_position
+from resnet_shortcuts.models.networks import set_position
 from resnet_shortcuts.shortcuts.catalogue import find
 from resnet_shortcuts.training.step import WARM_UP, make_optimizer, make_step, random_batch
 
@@ -37,7 +38,7 @@ def failure(request: CostRequest, problem: Exception) -> str:
 
 def build(request: CostRequest, network: str, shortcut: str) -> nn.Module:
     """The network of these labels with the strategy of that label, on the request's device, channels last."""
-    model = build_network(
+    model = build_model(
         network_spec(request.networks[network]),
         find(request.shortcuts[shortcut]),
         in_channels=request.input_shape[0],

@@ -22,7 +22,7 @@ class DataWarning(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    kind: Literal["test-in-train", "conflicting-labels", "system-files", "small-classes"]
+    kind: Literal["test-in-train", "conflicting-labels", "system-files", "unsorted-images", "small-classes"]
     count: int
     text: str
 
@@ -73,6 +73,15 @@ def skipped_files(skipped: Mapping[str, int]) -> list[DataWarning]:
     count = sum(skipped.values())
     text = f"system files and thumbnails passed over: {count:,} ({shown}{more})"
     return [DataWarning(kind="system-files", count=count, text=text)]
+
+
+def unsorted_images(paths: Sequence[str]) -> list[DataWarning]:
+    """A warning where images lie beside class folders, as after sorting that was cut short."""
+    if not paths:
+        return []
+    verb = "image lies" if len(paths) == 1 else "images lie"
+    text = f"{len(paths):,} {verb} in no class folder and {'is' if len(paths) == 1 else 'are'} left out ({paths[0]!r})"
+    return [DataWarning(kind="unsorted-images", count=len(paths), text=text)]
 
 
 def small_classes(part: str, labels: Labels, classes: Sequence[str]) -> list[DataWarning]:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from resnet_shortcuts import durable, locks
-from resnet_shortcuts.data.source_contract import Progress
-from resnet_shortcuts.errors import EnvironmentFault
+from resnet_shortcuts.data.source_contract import Progress, digest
+from resnet_shortcuts.errors import EnvironmentFault, IntegrityError
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
+_SEAL = "sha256_of_this"
 ARRAYS = ("train.images", "train.labels", "test.images", "test.labels")
 _HASH_ALWAYS = 256 * 2**20
 _BLOCK = 4 * 2**20
@@ -89,6 +90,7 @@ def new_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.
 def publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest last, force all to disk, and give the folder its final name in one step."""
     manifest["stat"] = _stats(staging)
+    manifest[_SEAL] = digest([manifest])
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     durable.publish_folder(staging, target)
 
@@ -99,21 +101,30 @@ def _stats(folder: Path) -> dict[str, list[int]]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a published folder, or None where it is absent, damaged or of another format."""
+    """The manifest of a published folder, or None where it is absent, damaged, edited or of an older format.
+
+    Raises IntegrityError where a newer version wrote it.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if not isinstance(manifest, dict):
         return None
-    return manifest
+    written = manifest.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        what = f"decoded data of format {written} (this version reads {FORMAT})"
+        todo = "upgrade resnet-shortcuts, or set RSC_CACHE to another folder"
+        raise IntegrityError(what, str(folder), todo)
+    seal = manifest.pop(_SEAL, None)
+    return manifest if written == FORMAT and seal == digest([manifest]) else None
 
 
 def is_sound(folder: Path) -> bool:
     """Whether a published folder still holds what was published.
 
     Size and time of each array must be as recorded, and up to 256 MiB are hashed every time (0.2 s); larger sets are
-    hashed only where a time has changed, as after a copy.
+    hashed only where a time has changed, as after a copy. Raises IntegrityError where a newer version wrote it.
     """
     manifest = read_manifest(folder)
     if manifest is None:

@@ -69,7 +69,8 @@ def decode_part(
     def save() -> None:
         nonlocal saved
         images.flush()
-        np.save(folder / f"{name}.done.npy", is_done)
+        np.save(folder / f"{name}.new.npy", is_done)
+        (folder / f"{name}.new.npy").replace(folder / f"{name}.done.npy")  # a kill leaves the old or the new
         saved = time.monotonic()
 
     def done(rows: Rows) -> None:

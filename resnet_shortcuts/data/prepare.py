@@ -190,4 +190,5 @@ def _warnings(contents: Contents, train: Images, test: Images) -> list[data_warn
         *data_warnings.conflicts("training", hashes[0], contents.train.labels),
         *data_warnings.conflicts("test", hashes[1], contents.test.labels),
         *data_warnings.skipped_files(contents.skipped),
+        *data_warnings.unsorted_images(contents.unsorted),
     ]

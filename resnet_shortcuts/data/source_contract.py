@@ -46,7 +46,7 @@ class Contents:
     ``name``: the data set's proper name; ``layout``: how the files were laid out, for a message. ``resolution`` is None
     where that is all that is stored; a source of photographs stores a margin to cut from. ``vouched`` names the
     published hash that the files were checked against, so that they are the original bit for bit; empty where there is
-    none. ``skipped`` counts system files and thumbnails by name.
+    none. ``skipped`` counts system files and thumbnails by name; ``unsorted`` are images outside class folders.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Contents:
     resolution: int | None = None
     vouched: str = ""
     skipped: Mapping[str, int] = field(default_factory=dict)
+    unsorted: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

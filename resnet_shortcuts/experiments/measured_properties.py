@@ -10,6 +10,7 @@ from resnet_shortcuts import durable, machine
 from resnet_shortcuts.child_process import Child, Fault, launch
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError
 from resnet_shortcuts.experiments import processes, sealed_files
+from resnet_shortcuts.experiments.sealed_files import NewerFormatError
 from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.paths import cache_folder
 from resnet_shortcuts.properties.property_process import (
@@ -33,9 +34,11 @@ def measured_properties(
     """The rows of `properties.network_checks.verify_seed`, from the cache as far as it has them.
 
     ``decoded`` are the strategies that decoders are fitted for.
+
     Each seed is kept as soon as it is measured; seeds that are not there are measured side by side, one a core.
     ``progress`` is told what is measured, and how many strategies times seeds are done of how many; nothing if all are
-    there. Raises EnvironmentFault where the cache cannot be written or a measuring process ends early.
+    there. Raises EnvironmentFault where the cache cannot be written or a measuring process ends early, NewerFormatError
+    where a newer version wrote there.
     """
     folder = cache_folder() / "verify" / _key(names, decoded)
     kept = {seed: rows for seed in range(seeds) if (rows := _kept(folder / f"{seed}.json")) is not None}
@@ -55,10 +58,16 @@ def measured_properties(
 
 
 def _kept(path: Path) -> list[PropertyRow] | None:
-    with contextlib.suppress(IntegrityError):  # none, or a damaged one: measured again and replaced
-        rows: list[PropertyRow] = sealed_files.parse(sealed_files.read(path), path)["rows"]
-        return rows
-    return None
+    """What was measured before; None where there is nothing, or it is damaged. Raises NewerFormatError."""
+    try:
+        rows = sealed_files.parse(sealed_files.read(path), path).get("rows")
+    except NewerFormatError:
+        raise
+    except IntegrityError:
+        return None
+    keys = PropertyRow.__required_keys__
+    whole = isinstance(rows, list) and all(isinstance(row, dict) and keys <= row.keys() for row in rows)
+    return rows if whole else None
 
 
 def _measure(

@@ -8,7 +8,7 @@ from typing import Protocol
 from resnet_shortcuts.child_process import Child, Ready, launch
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import processes
-from resnet_shortcuts.experiments.home import Home
+from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.run_job import EVENTS, Done, Failed, Left, Lost, RunEvent, RunJob, WorkerSetup
 from resnet_shortcuts.experiments.store import Experiment
 
@@ -154,7 +154,7 @@ class InProcessPool(Pool):
 
         from resnet_shortcuts.experiments.training_session import train_run
 
-        home = Home(Experiment(self._setup.results, self._setup.name), handle)
+        home = FolderHome(Experiment(self._setup.results, self._setup.name), handle)
         threads = torch.get_num_threads()
         torch.set_num_threads(self._setup.threads)
         try:

@@ -71,10 +71,11 @@ class Trained(Event):
 
 
 class Remark(Event):
-    """A warning for the user."""
+    """A warning for the user; ``once``: it is the same for all runs, and said once."""
 
     event: Literal["warning"] = "warning"
     text: str
+    once: bool = False
 
 
 class Done(Event):
@@ -119,17 +120,11 @@ def worker_setup(
     config: Config, plan: Plan, dataset_folder: Path, experiment: Experiment, device: str, jobs: int
 ) -> WorkerSetup:
     """What the workers of a sweep are started with. ``jobs`` go side by side; 0 stands for this process."""
-    facts = machine.environment(device)
     threads = 1 if device == "cpu" else max(1, machine.cores() // max(1, jobs))
-    environment = {
-        **facts,
-        "threads": threads,
-        "jobs": jobs,
-        "compile": config.run.compile,
-        "memory_format": "channels_last",
-        "precision": plan.precision,
-        "preloaded": (str(machine.tcmalloc_path() or "") or None) if jobs else facts["preloaded"],
-    }
+    facts = run_environment(device, threads, config.run.compile, plan.precision)
+    environment = {**facts, "jobs": jobs}
+    if jobs:
+        environment["preloaded"] = str(machine.tcmalloc_path() or "") or None
     return WorkerSetup(
         results=experiment.results.absolute(),
         name=experiment.name,
@@ -142,8 +137,14 @@ def worker_setup(
         threads=threads,
         environment=environment,
         code=Code(version=facts["resnet_shortcuts"], source_sha256=source_sha256(), commit=facts["commit"]),
-        sources=needed_sources(config.shortcuts),
+        sources=needed_sources(config.shortcuts) if jobs else (),
     )
+
+
+def run_environment(device: str, threads: int, compile: bool, precision: str) -> dict[str, Any]:
+    """What is recorded of the process that trains: the machine and how a run is executed here."""
+    execution = {"threads": threads, "compile": compile, "memory_format": "channels_last", "precision": precision}
+    return {**machine.environment(device), **execution}
 
 
 def run_job(run: PlannedRun, config: Config, losses: int = 0) -> RunJob:

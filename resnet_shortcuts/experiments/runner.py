@@ -13,7 +13,7 @@ from resnet_shortcuts import durable, locks, machine
 from resnet_shortcuts.child_process import Fault
 from resnet_shortcuts.config.experiment_config import Config
 from resnet_shortcuts.errors import BusyError, EnvironmentFault, Exit, IntegrityError, RscError
-from resnet_shortcuts.experiments.home import Home
+from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.pools import InProcessPool, Pool, ProcessPool
 from resnet_shortcuts.experiments.run_job import (
@@ -23,12 +23,12 @@ from resnet_shortcuts.experiments.run_job import (
     Remark,
     RunEvent,
     Trained,
+    WorkerSetup,
     run_job,
     worker_setup,
 )
 from resnet_shortcuts.experiments.sealed_files import NewerFormatError
 from resnet_shortcuts.experiments.store import LOCK, Experiment, StoredRun
-from resnet_shortcuts.shortcuts.custom_sources import needed_sources
 from resnet_shortcuts.words import counted
 
 MAX_LOSSES = 5
@@ -104,8 +104,11 @@ def run_plan(
     device: str = "cpu",
     progress: Callable[[SweepEvent], None] = lambda event: None,
     wait: bool = True,
+    make_pool: Callable[[WorkerSetup], Pool] | None = None,
 ) -> Summary:
     """Train every run of the plan that is not done. ``device`` is resolved; ``dataset_folder`` is prepared.
+
+    ``make_pool`` makes what executes the runs, if not this machine.
 
     ``jobs`` runs go side by side in processes of their own; 0 trains in this process. Done and diverged runs are
     skipped, crashed ones tried again, damaged results set aside and trained again. Runs that another process trains are
@@ -114,11 +117,12 @@ def run_plan(
     """
     _check_free_space(experiment.folder)
     number = resolve_jobs(jobs, device)
-    if number:
-        needed_sources(config.shortcuts)
     setup = worker_setup(config, plan, dataset_folder, experiment, device, number)
     with StopSignals() as signals:
-        pool = ProcessPool(setup, number) if number else InProcessPool(setup, lambda: bool(signals.received))
+        if make_pool is not None:
+            pool = make_pool(setup)
+        else:
+            pool = ProcessPool(setup, number) if number else InProcessPool(setup, lambda: bool(signals.received))
         sweep = _Sweep(plan, config, experiment, pool, progress, wait)
         unsaved = 0
         try:
@@ -155,10 +159,11 @@ class _Sweep:
     ) -> None:
         self.plan, self.config, self.experiment, self.pool = plan, config, experiment, pool
         self.progress, self.wait = progress, wait
-        self.home = Home(experiment, self.handle)
+        self.home = FolderHome(experiment, self.handle)
         self.queue: deque[PlannedRun] = deque()
         self.running: dict[str, PlannedRun] = {}
         self.waited_for: set[str] = set()
+        self.remarks: set[str] = set()
         self.losses: Counter[str] = Counter()
         self.summary = Summary()
         self.finished = 0
@@ -189,20 +194,20 @@ class _Sweep:
 
     def hand_out(self) -> None:
         """Give the pool as many runs as it takes, but none that another process trains or has finished."""
-        for run in list(self.queue):
-            if not self.pool.free():
-                return
+        passed = []
+        while self.queue and self.pool.free():
+            run = self.queue.popleft()
             if self.experiment.finished(run.run_id):
-                self.queue.remove(run)
                 self._skip("elsewhere", run, self.experiment.run(run.run_id))
             elif locks.is_held(self._lock_of(run)):
                 self._wait_for(run)
+                passed.append(run)
             else:
-                self.queue.remove(run)
                 self.waited_for.discard(run.run_id)
                 self.running[run.run_id] = run
                 self.pool.start(run_job(run, self.config, self.losses[run.run_id]))
                 self.report("started", run)
+        self.queue.extendleft(reversed(passed))
         if self.queue and not self.running and not self.wait:
             verb = "is" if len(self.queue) == 1 else "are"
             what = f"{counted(len(self.queue), 'run')} {verb} being trained by another process"
@@ -216,7 +221,9 @@ class _Sweep:
         if isinstance(event, Trained):
             return self.report("progress", run, step=event.step, epoch=event.epoch)
         if isinstance(event, Remark):
-            return self.report("warning", run, text=event.text)
+            if not (event.once and event.text in self.remarks):
+                self.report("warning", run, text=event.text)
+            return self.remarks.add(event.text)
         del self.running[event.run_id]
         if isinstance(event, Done):
             self._done(run, event)

@@ -6,7 +6,7 @@ work/RUN_ID/{lock, log.txt, checkpoint-*, failed.json}                          
 damaged/RUN_ID-N/                                                                       set aside by `train`
 sources/SHA256/FILE.py                                                                  of custom shortcuts
 
-The results folder, NAME, runs/ and work/ may be links to other disks; nothing below may.
+The results folder, NAME, runs/ and work/ may be links to other disks; nothing else may.
 """
 
 import contextlib
@@ -88,6 +88,10 @@ class StoredRun(RunRecord):
         predictions, labels = self._answers()
         return np.asarray(predictions == labels)
 
+    def content(self, name: str) -> bytes:
+        """A file of the run, verified. Raises IntegrityError, KeyError where the record does not list it."""
+        return self._read(name)
+
     def verify(self, *names: str) -> Self:
         """Read these files, or every one, and compare each with its hash, and the accuracy with the predictions.
 
@@ -165,6 +169,7 @@ class Experiment:
         stored = {source.stored_path: source.text for source in sources if not source.only_here}
         rendered = {**stored, CONFIG: text, PLAN: sealed.to_json()}
         durable.make_folder(experiment.folder)
+        durable.refuse_links(*(experiment.folder / name for name in ("cost", "cost/log.txt", "damaged", "sources")))
         with locks.locked(experiment.folder / ".lock"):
             try:
                 experiment.plan()
@@ -177,7 +182,6 @@ class Experiment:
             for name, text in rendered.items():
                 path = experiment.folder / name
                 if path.is_symlink() or not path.is_file() or path.read_bytes() != text.encode():
-                    durable.make_folder(path.parent)
                     durable.write_file(path, text.encode())
         return experiment
 

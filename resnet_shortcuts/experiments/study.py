@@ -1,6 +1,7 @@
 """A config on this machine: its data prepared, device and precision resolved, its plan and its costs known."""
 
 import contextlib
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -9,21 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts import durable, locks, machine
+from resnet_shortcuts.child_process import Fault
 from resnet_shortcuts.config.experiment_config import Config, check_batch_size
-from resnet_shortcuts.cost.cost_launch import key_of, run_cost_pass
+from resnet_shortcuts.cost.cost_launch import CostPass, key_of, run_cost_pass
 from resnet_shortcuts.cost.cost_request import CostReport, CostRequest
 from resnet_shortcuts.data.data_config import steps_per_epoch
 from resnet_shortcuts.data.prepare import describe, prepare
 from resnet_shortcuts.data.source_contract import base_folder
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, UsageError
 from resnet_shortcuts.experiments import processes, sealed_files
+from resnet_shortcuts.experiments.kept_weights import kept_bytes
 from resnet_shortcuts.experiments.plan import Plan, SealedVerdicts, make_plan
 from resnet_shortcuts.experiments.runner import resolve_jobs
 from resnet_shortcuts.experiments.sealing import seal_of
 from resnet_shortcuts.experiments.store import Experiment, read_costs
 from resnet_shortcuts.experiments.trainability import check_layers
 from resnet_shortcuts.paths import cache_folder
-from resnet_shortcuts.shortcuts.catalogue import label_meant
+from resnet_shortcuts.shortcuts.catalogue import find, label_meant
+from resnet_shortcuts.shortcuts.custom_sources import needed_sources
 from resnet_shortcuts.training.recipe import evaluated_images, total_steps
 from resnet_shortcuts.training.step_settings import engine_for
 
@@ -78,15 +82,28 @@ class Study:
         return len(self.manifest["classes"])
 
 
-def open_study(config: Config, data_root: Path | None, progress: Progress | None = None) -> Study:
+def open_study(
+    config: Config,
+    data_root: Path | None,
+    progress: Progress | None = None,
+    stored: Experiment | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+) -> Study:
     """Resolve device and precision, prepare the data, make the plan. Writes nothing but the decoded data in the cache.
 
-    Raises EnvironmentFault (no such device), DataError, SettingError (sizes that do not fit the data).
+    Where ``stored`` has a plan, that fixes what ``run.precision: auto`` means: it is part of the run ids, and unlike
+    machines that share a folder must plan the same runs. ``device`` and ``precision`` are given where other machines
+    train. Raises EnvironmentFault (no such device), DataError, SettingError (sizes that do not fit the data).
     """
     from resnet_shortcuts.data.dataset import load
 
-    device = machine.resolve_device(config.run.device)
-    precision = machine.resolve_precision(config.run.precision, device)
+    asked, elsewhere = _precision_asked(config, stored), device is not None
+    if device is None:
+        device = machine.resolve_device(config.run.device)
+        precision = machine.resolve_precision(asked, device)
+    elif asked != "auto" or precision is None:
+        precision = machine.resolve_precision(asked, device)
     folder = prepare(
         config.data,
         data_root=data_root,
@@ -109,8 +126,16 @@ def open_study(config: Config, data_root: Path | None, progress: Progress | None
         train_images=len(dataset.train),
         test_images=len(dataset.test),
         validation_images=0 if dataset.validation is None else len(dataset.validation),
-        warning=machine.precision_warning(config.run.precision, device),
+        warning=None if elsewhere else machine.precision_warning(asked, device),
     )
+
+
+def _precision_asked(config: Config, stored: Experiment | None) -> str:
+    """The precision of the config, or where that is auto the one of the stored plan. A damaged plan decides nothing."""
+    if stored is not None and config.run.precision == "auto":
+        with contextlib.suppress(IntegrityError):
+            return stored.plan().precision
+    return config.run.precision
 
 
 def rerunnable(config: Config, data_root: Path | None) -> Config:
@@ -128,7 +153,8 @@ def baseline_of(config: Config) -> str:
 
 
 def network_counts(study: Study) -> list[dict[str, Any]]:
-    """Parameters and multiply-adds (of one image's forward pass) of each network with each strategy; imports torch.
+    """Parameters, multiply-adds (of one image's forward pass) and bytes of the weights that a run keeps, of each
+    network with each strategy; imports torch.
 
     Raises UsageError where a strategy cannot serve a network, before anything is trained, and SettingError where
     batches of one image cannot be trained on.
@@ -146,6 +172,7 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
                     "shortcut": shortcut.name,
                     "parameters": parameters(model),
                     "multiply_adds": multiply_adds(model, study.input_shape),
+                    "weights_bytes": kept_bytes(study.config.run.keep_weights, model),
                 }
             )
     return rows
@@ -198,10 +225,31 @@ def measure_costs(
     study: Study, experiment: Experiment, request: CostRequest, progress: Progress, waiting: Callable[[], None]
 ) -> CostReport:
     """`measure`, and keep the report; a stored report that knows more is kept instead, and the new one says so."""
-    log, path = experiment.folder / "cost" / "log.txt", cost_file(experiment, request)
+    log = experiment.folder / "cost" / "log.txt"
     durable.make_folder(log.parent)
-    report = measure(request, progress, waiting, log)
-    kept = ""
+    return keep_report(experiment, measure(request, progress, waiting, log))
+
+
+def measure_elsewhere(
+    experiment: Experiment, request: CostRequest, ask: Callable[[str, list[str]], str]
+) -> tuple[str, ...]:
+    """A cost pass on a machine that ``ask`` reaches, unless its hardware was measured already; the warnings.
+
+    ``ask`` takes a `CostPass` and the keys of stored reports, and returns a report, a `Fault`, or nothing, as JSON.
+    """
+    strategies = [find(reference) for reference in request.shortcuts.values()]
+    asked = CostPass(request=request, sources=needed_sources(strategies))
+    text = ask(asked.model_dump_json(), [path.stem for path in experiment.cost_files()])
+    if not text:
+        return ()
+    if "event" in json.loads(text):
+        raise Fault.model_validate_json(text).as_error()
+    return keep_report(experiment, CostReport.model_validate_json(text)).warnings
+
+
+def keep_report(experiment: Experiment, report: CostReport) -> CostReport:
+    """Store the report of a cost pass, taken on this machine or another, unless the stored one knows more."""
+    path, kept = experiment.folder / "cost" / f"{report.key}.json", ""
     try:
         if _knows_more(read_costs(path), report):
             kept = f"the stored report, of more rounds, is kept: to replace it, delete {path} and measure again"

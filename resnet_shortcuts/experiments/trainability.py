@@ -16,11 +16,11 @@ def check_networks(study: "Study") -> None:
     """Build every network with every strategy once, without memory. Raises UsageError where one cannot serve it, and
     what `check_layers` raises.
     """
-    from resnet_shortcuts.models.networks import check_network
+    from resnet_shortcuts.models.library_networks import check_model
 
     for network in study.config.networks:
         for shortcut in study.config.shortcuts:
-            check_network(network, shortcut, in_channels=study.input_shape[0], num_classes=study.classes)
+            check_model(network, shortcut, in_channels=study.input_shape[0], num_classes=study.classes)
     check_layers(study)
 
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError, is_out_of_memory
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint, Pace
-from resnet_shortcuts.experiments.home import Claim, Home
+from resnet_shortcuts.experiments.home import Claim, Home, Superseded
+from resnet_shortcuts.experiments.kept_weights import kept_facts, weight_files
 from resnet_shortcuts.experiments.run_job import Done, Failed, Left, Remark, RunEvent, RunJob, Trained, WorkerSetup
 from resnet_shortcuts.experiments.run_record import Host, Resume
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from resnet_shortcuts.data.dataset import Dataset
     from resnet_shortcuts.training.loop import Capture, Outcome
     from resnet_shortcuts.training.training_state import Progress
@@ -50,6 +53,8 @@ def train_run(
             return _Session(home, claim, setup, job, stopping).train()
     except _Stop:
         return Left(run_id=job.run_id, event="stopped")
+    except Superseded:
+        return Left(run_id=job.run_id, event="busy")
     except EnvironmentFault:
         raise
     except Exception as error:  # one run failed, and it must not take the others with it
@@ -78,12 +83,12 @@ class _Session:
     def train(self) -> Done:
         """From the checkpoint, or from nothing, to the published result."""
         from resnet_shortcuts.data.dataset import load
-        from resnet_shortcuts.models.networks import build_network
+        from resnet_shortcuts.models.library_networks import build_model
         from resnet_shortcuts.training.loop import train
 
         setup, job, checkpoint = self.setup, self.job, self.claim.checkpoint
         dataset, seed = load(setup.dataset, setup.data), job.labels.seed
-        model = build_network(
+        model = build_model(
             job.network, job.shortcut, in_channels=dataset.channels, num_classes=len(dataset.classes), seed=seed
         )
         if checkpoint:
@@ -102,9 +107,9 @@ class _Session:
             after_step=self._after_step,
             while_evaluating=self._stop_if_asked,
         )
-        return self._publish(outcome, dataset)
+        return self._publish(outcome, dataset, model)
 
-    def _publish(self, outcome: "Outcome", dataset: "Dataset") -> Done:
+    def _publish(self, outcome: "Outcome", dataset: "Dataset", model: "nn.Module") -> Done:
         history = [epoch.as_json() for epoch in outcome.history]
         files = {HISTORY: json.dumps(history, indent=1, allow_nan=False).encode()}
         if outcome.predictions is not None:
@@ -124,7 +129,10 @@ class _Session:
             resumed=self.resumed,
             elapsed_seconds=self._elapsed(),
             checkpoints=self.pace.tally,
+            **kept_facts(outcome.status, self.setup.run.keep_weights, model, dataset),
         )
+        if record.weights:
+            files |= weight_files(record, model)
         self.home.publish(self.claim, record, files)
         return Done(
             run_id=self.job.run_id,

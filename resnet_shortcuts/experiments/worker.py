@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 from resnet_shortcuts.child_process import Channel, Ready, printing_to
-from resnet_shortcuts.experiments.home import Home
+from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.run_job import Failed, RunJob, WorkerSetup
 from resnet_shortcuts.experiments.store import Experiment
 from resnet_shortcuts.experiments.training_session import train_run
@@ -27,7 +27,7 @@ def serve(plain: Any, channel: Channel) -> None:
 
     torch.set_num_threads(setup.threads)
     load_sources(setup.sources)
-    home = Home(Experiment(setup.results, setup.name), channel.send)
+    home = FolderHome(Experiment(setup.results, setup.name), channel.send)
     channel.send(Ready())
     while not stopping and (message := channel.receive()) is not None:
         event = train_run(home, setup, RunJob.model_validate(message), lambda: bool(stopping), printing_to)

@@ -104,9 +104,33 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "torchvision": (
+        "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d",
+        "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2",
+    ),
+    "timm": ("resnet18", "resnet26", "resnet26d", "resnet50", "resnet50d"),
+}  # fmt: skip
+"""Networks of other libraries, named LIBRARY:NAME: torchvision's, all of them, and examples of timm's ``resnet*``."""
+
+
+def library_of(name: str) -> tuple[str, str] | None:
+    """Library and name of a network that is called LIBRARY:NAME, or None for one of ours. Raises UsageError."""
+    library, colon, own = name.partition(":")
+    if not colon:
+        return None
+    if library not in LIBRARIES:
+        raise UsageError(f"unknown library {library[:80]!r} in {name[:80]!r}", todo=did_you_mean(library, LIBRARIES))
+    known = own in LIBRARIES[library] if library == "torchvision" else re.fullmatch(r"resnet\w+", own)
+    if not known:
+        valid = [f"{library}:{each}" for each in LIBRARIES[library]]
+        raise UsageError(f"{library} has no ResNet {own[:80]!r} that is served here", todo=did_you_mean(name, valid))
+    return library, own
+
+
 def usual_data(name: str) -> tuple[tuple[int, int, int], int]:
     """(C, H, W) of an image and the number of classes that the networks of this name's family were designed for."""
-    return ((3, 224, 224), 1000) if name.startswith("imagenet-") else ((3, 32, 32), 10)
+    return ((3, 224, 224), 1000) if name.startswith("imagenet-") or ":" in name else ((3, 32, 32), 10)
 
 
 def network_names() -> tuple[str, ...]:
@@ -153,6 +177,11 @@ class NetworkSpec(BaseModel):
 
     @model_validator(mode="after")
     def _name_is_known(self) -> "NetworkSpec":
+        if self.library is not None:
+            given = [key for key in ("width", "stem", "alpha", "zero_init") if getattr(self, key)]
+            if given:
+                raise SettingError(f"{self.name!r} is built by its library, without options", given[0], "leave it out")
+            return self
         own = parse_name(self.name)
         if self.alpha is not None and own.alpha is None:
             raise SettingError(f"alpha belongs to cifar-pyramidnet-N, {self.name!r} has none", "alpha", "leave it out")
@@ -162,14 +191,21 @@ class NetworkSpec(BaseModel):
         return self
 
     @property
+    def library(self) -> tuple[str, str] | None:
+        """Library and name of a network of torchvision or timm; None for one of ours."""
+        return library_of(self.name)
+
+    @property
     def architecture(self) -> Architecture:
-        """The numbers behind the name, with this spec's options applied."""
+        """The numbers behind the name, with this spec's options applied. Raises UsageError for another library's."""
         own = parse_name(self.name)
         return replace(own, stem=self.stem or own.stem, width=self.width or own.width, alpha=self.alpha or own.alpha)
 
     @property
     def label(self) -> str:
         """How tables call this network: its name, and its options where they are not the network's own."""
+        if self.library is not None:
+            return self.name
         own, built = parse_name(self.name), self.architecture
         options = [
             f"{key}={getattr(built, key)}"
@@ -180,7 +216,15 @@ class NetworkSpec(BaseModel):
         return f"{self.name}({', '.join(options)})" if options else self.name
 
     def identity(self) -> dict[str, Any]:
-        """What is built, JSON-able; an option that is given and the same option by default are equal."""
+        """What is built, JSON-able; an option that is given and the same option by default are equal.
+
+        Of another library's network it is library, name and the shapes of its weights, for which that is imported.
+        """
+        if self.library is not None:
+            from resnet_shortcuts.models.library_networks import shapes_sha256
+
+            library, name = self.library
+            return {"library": library, "name": name, "state_dict": shapes_sha256(library, name)}
         built = self.architecture
         identity: dict[str, Any] = {"name": self.name, "width": built.width, "stem": built.stem}
         if built.alpha is not None:

@@ -95,16 +95,17 @@ def _stem(kind: str, in_channels: int, width: int) -> tuple[nn.Module, nn.Module
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, seed: int) -> None:
+def initialise(model: nn.Module, seed: int, prefix: str = "") -> None:
     """He initialisation: weights of convolutions and linear layers from N(0, 2 / fan_in), one stream a parameter.
 
     A stream is keyed by the seed and the parameter's name, so what two strategies share by name and shape starts equal.
-    Biases of linear layers start at 0; everything else keeps the value that its class gave it.
+    ``prefix`` is the model's own place in a larger one. Biases of linear layers start at 0; everything else keeps the
+    value that its class gave it.
     """
     for path, module in model.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
-        name, weight = f"{path}.weight".lstrip("."), module.weight
+        name, weight = ".".join(filter(None, (prefix, path, "weight"))), module.weight
         draws = random_streams.numpy_stream("init", seed, name).standard_normal(weight.numel(), dtype="float32")
         weight.copy_(torch.from_numpy(draws).reshape(weight.shape) * math.sqrt(2 / weight[0].numel()))
         if isinstance(module, nn.Linear) and module.bias is not None:

@@ -5,6 +5,7 @@ The catalogue needs no torch; ``build_shortcut`` and ``Shortcut`` load it when t
 
 from typing import TYPE_CHECKING, Any
 
+from resnet_shortcuts.callable_room import make_callable
 from resnet_shortcuts.shortcuts.catalogue import Strategy, find, strategies
 from resnet_shortcuts.shortcuts.custom_sources import (
     CustomSource,
@@ -39,6 +40,8 @@ __all__ = [
     "register",
     "strategies",
 ]
+
+make_callable(__name__)
 
 
 def __getattr__(name: str) -> Any:

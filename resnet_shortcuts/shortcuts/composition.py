@@ -101,7 +101,7 @@ class Composition:
 
         acts = self.everywhere or site.changes
         if not self.spatial.passes:
-            return Nothing() if acts else ADD.build(None, site, 1.0, 1.0)
+            return Nothing(site) if acts else ADD.build(None, site, 1.0, 1.0)
         if reason := self.channels.problem_at(site):
             raise site.refuse(strategy, reason)
         operation = self.channels.operation(self.spatial, site, self.everywhere)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from resnet_shortcuts import random_streams
 from resnet_shortcuts.shortcuts.contract import Shortcut
 from resnet_shortcuts.shortcuts.site import Site
+from resnet_shortcuts.shortcuts.slot_modules import Zeros, in_slot
 
 
 class Add(Shortcut):
@@ -19,6 +20,12 @@ class Add(Shortcut):
         super().__init__()
         self.operation = operation
         self.scale, self.branch_scale = scale, branch_scale
+
+    def as_module(self) -> nn.Module:
+        """The shortcut by itself, as `Shortcut.as_module` describes it."""
+        if type(self) is not Add or self.branch_scale != 1:
+            return super().as_module()
+        return in_slot(self.operation, self.scale)
 
     def carry(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return ``scale * operation(x)``, shaped like ``residual`` and of its dtype."""
@@ -37,6 +44,14 @@ class Add(Shortcut):
 
 class Nothing(Shortcut):
     """No shortcut: the branch alone."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        self.site = site
+
+    def as_module(self) -> nn.Module:
+        """Zeros of the branch's shape."""
+        return Zeros(self.site)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return ``residual``."""

@@ -2,26 +2,30 @@
 
 import dataclasses
 import io
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from resnet_shortcuts.analysis.curves import curve_figures
-from resnet_shortcuts.analysis.drawing import COLOURS, INK, Drawing, room
-from resnet_shortcuts.analysis.figures import accuracy_figure
-from resnet_shortcuts.analysis.statistics import mean_interval
+from resnet_shortcuts.analysis.drawing import INK, LOOKS, PAGE, Drawing, Look, core_range, look_of, text_width
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord
+from resnet_shortcuts.analysis.figures import figures
+from resnet_shortcuts.analysis.forest_figure import forest_figure
 from resnet_shortcuts.analysis.verdicts import judge
-from tests.analysis.made import of_accuracies, whole
+from tests.analysis.made import NET, of_accuracies, whole
 
-SEEDS = {f"s{i}": [60.0 + i, 66.0, 71.0, 80.0] for i in range(len(COLOURS))}
+SEEDS = {"A": [60.0, 66.0, 71.0, 80.0], **{f"s{i}": [60.0 + i, 69.0, 70.0, 82.0 + i] for i in range(1, 9)}}
+DIFFERENCES = {name: np.subtract(values, SEEDS["A"]) for name, values in SEEDS.items() if name != "A"}
 
 
 def drawn() -> Drawing:
-    drawing = accuracy_figure(judge(of_accuracies(SEEDS)))
+    drawing = forest_figure(judge(of_accuracies(SEEDS)), NET)
     assert drawing is not None
     return drawing
 
@@ -29,7 +33,7 @@ def drawn() -> Drawing:
 def spot(drawing: Drawing, at: tuple[float, float], pixels: NDArray[np.float64], half: int = 8) -> NDArray[np.float64]:
     """The pixels of a PNG around a point of the first panel."""
     axis = drawing.figure.axes[0]
-    x, y = axis.transData.transform(at) / drawing.figure.dpi * 160
+    x, y = axis.transData.transform(at) / drawing.figure.dpi * 300
     row, column = round(len(pixels) - y), round(x)
     return pixels[row - half : row + half + 1, column - half : column + half + 1, :3]
 
@@ -49,7 +53,8 @@ def test_every_seed_has_a_mark_that_stands_out_on_white() -> None:
     drawing = drawn()
     pixels = imread(io.BytesIO(drawing.render("png")))
     marks = offsets(drawing)
-    assert [sorted(mark[:, 0]) for mark in marks] == [sorted(values) for values in SEEDS.values()]
+    shown = sorted(sorted(mark[:, 0].round(6)) for mark in marks)
+    assert shown == sorted(sorted(values.round(6)) for values in DIFFERENCES.values())
     for mark in marks:
         for at in mark:
             darkest = np.quantile(light(spot(drawing, tuple(at), pixels)), 0.02)
@@ -64,25 +69,89 @@ def test_seeds_are_edged_in_ink_and_opaque_so_that_they_show_on_black_too() -> N
             assert collection.get_alpha() in (None, 1)
             assert tuple(collection.get_edgecolor()[0]) == pytest.approx((*ink, 1.0))
     (part,) = drawing.inline_svgs()
-    assert part.count("stroke: currentColor") > sum(map(len, SEEDS.values()))
+    assert part.count("stroke: currentColor") > sum(map(len, DIFFERENCES.values()))
     assert INK not in part
 
 
 def test_no_seed_lies_on_an_interval() -> None:
     drawing = drawn()
-    pixels = imread(io.BytesIO(drawing.render("png")))
-    lines = [line for line in drawing.figure.axes[0].lines if len(line.get_xdata()) == 1 and line.get_marker() != "|"]
-    assert len(lines) == len(SEEDS)
-    for place, (line, mark, values) in enumerate(zip(lines, offsets(drawing), SEEDS.values(), strict=True)):
-        level = float(line.get_ydata()[0])
-        assert np.abs(mark[:, 1] - level).min() > 0.2  # of a row of 0.4 inches
-        interval = mean_interval(values)
-        assert interval is not None
-        colour = np.array([int(COLOURS[place][i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        for x in (*values, *np.linspace(*interval, 7)[1:-1]):
-            if abs(x - np.mean(values)) > 1.5:  # away from the mean's own mark
-                around = spot(drawing, (x, level), pixels, half=3)
-                assert np.abs(around[3] - colour).max(axis=-1).min() < 0.1, (place, x)
+    levels = [float(line.get_ydata()[0]) for line in drawing.figure.axes[0].lines if line.get_gid()]  # type: ignore[index]
+    assert len(levels) == len(DIFFERENCES)
+    for mark, level in zip(offsets(drawing), sorted(levels), strict=True):
+        assert np.abs(mark[:, 1] - level).min() > 0.2  # of a row
+
+
+def texts_of(drawing: Drawing) -> list[tuple[str, tuple[float, float, float, float]]]:
+    """Each visible text of a figure and its box in pixels."""
+    ruler = FigureCanvasAgg(drawing.figure).get_renderer()
+    drawing.figure.draw_without_rendering()  # ticks are made when they are drawn
+    boxes = []
+    for axis in drawing.figure.axes:
+        ticks = [*axis.xaxis.get_major_ticks(), *axis.yaxis.get_major_ticks()]
+        inside = {
+            id(tick.label1)
+            for axis_ in (axis.xaxis, axis.yaxis)
+            for tick in axis_.get_major_ticks()
+            if min(axis_.get_view_interval()) <= tick.get_loc() <= max(axis_.get_view_interval())
+        }
+        hidden = {id(tick.label1) for tick in ticks} - inside | {id(tick.label2) for tick in ticks}
+        for text in axis.findobj(Text):
+            if text.get_visible() and text.get_text().strip() and id(text) not in hidden:
+                box = Text.get_window_extent(text, ruler)
+                boxes.append((text.get_text(), (box.x0, box.y0, box.x1, box.y1)))
+    return boxes
+
+
+LOOKS_TO_TRY = [PAGE, *LOOKS.values(), look_of("slide", "dark")]
+
+
+@pytest.mark.parametrize("look", LOOKS_TO_TRY, ids=["page", *LOOKS, "dark"])
+@pytest.mark.parametrize("record", [whole(("cifar-resnet-20", "cifar-resnet-56"), seeds=3), of_accuracies(SEEDS)])
+def test_no_label_lies_over_another_or_beyond_the_figure(record: ExperimentRecord, look: Look) -> None:
+    for drawing in figures(judge(record), look):
+        width, height = drawing.figure.bbox.width, drawing.figure.bbox.height
+        texts = texts_of(drawing)
+        assert len(texts) > 8
+        for text, (left, low, right, high) in texts:
+            assert left >= -1, (drawing.name, text)
+            assert low >= -1, (drawing.name, text)
+            assert right <= width + 1, (drawing.name, text)
+            assert high <= height + 1, (drawing.name, text)
+        for (text, one), (other, two) in itertools.combinations(texts, 2):
+            across = min(one[2], two[2]) - max(one[0], two[0])
+            up = min(one[3], two[3]) - max(one[1], two[1])
+            assert across <= 1 or up <= 1, (drawing.name, text, other)
+
+
+def test_at_most_five_kinds_of_figures() -> None:
+    drawings = figures(judge(whole(("cifar-resnet-20", "cifar-resnet-56"), seeds=3)))
+    kinds = {drawing.name.split("-")[0] for drawing in drawings}
+    assert kinds == {"differences", "cost", "breakdown", "dependence", "curves"}
+
+
+def test_files_hold_their_fonts() -> None:
+    drawing = drawn()
+    assert b"<text" not in drawing.render("svg")  # letters are shapes
+    assert b"FontFile2" in drawing.render("pdf")
+
+
+def test_one_strategy_far_off_does_not_squeeze_the_others_and_is_named_with_its_value() -> None:
+    assert core_range([(-0.2, 0.2), (-0.1, 0.5), (0.1, 0.4), (-9.0, -8.0)])[0] > -0.5
+    assert core_range([(0.0, 1.0), (0.5, 1.5)]) == pytest.approx((-0.09, 1.59))
+    near = {f"s{i}": [90.0 + 0.1 * i, 90.5, 91.0 + 0.1 * i] for i in range(4)}
+    drawing = forest_figure(judge(of_accuracies({**near, "plain": [70.0, 70.6, 71.1]}), "s0"), NET)
+    assert drawing is not None
+    assert drawing.figure.axes[0].get_xlim()[0] > -5
+    assert "plain" in drawing.note
+    assert any("−19.93" in text for text, _ in texts_of(drawing))
+
+
+def test_dark_figures_are_light_on_dark() -> None:
+    for style, dark in (("paper", False), ("dark", True)):
+        drawing = forest_figure(judge(of_accuracies(SEEDS)), NET, look_of("double", style))
+        assert drawing is not None
+        pixels = imread(io.BytesIO(drawing.render("png")))
+        assert bool(light(pixels[:3, :3, :3]).max() < 0.1) is dark
 
 
 def test_curves_of_one_epoch_have_an_epoch_on_their_axis_and_both_panels_the_same() -> None:
@@ -94,7 +163,7 @@ def test_curves_of_one_epoch_have_an_epoch_on_their_axis_and_both_panels_the_sam
         )
         for run in made.runs
     ]  # fmt: skip
-    (drawing,) = curve_figures(dataclasses.replace(made, runs=runs))
+    drawing, _ = curve_figures(dataclasses.replace(made, runs=runs), NET)
     limits = [axis.get_xlim() for axis in drawing.figure.axes]
     assert limits[0] == limits[1]
     assert limits[0][0] < 1
@@ -106,10 +175,4 @@ def test_curves_of_one_epoch_have_an_epoch_on_their_axis_and_both_panels_the_sam
 
 
 def test_a_label_has_the_room_that_it_takes() -> None:
-    names = ["WWWWWWWWWWWW", "iiiiiiiiiiii", "stride-duplicate"]
-    drawing = accuracy_figure(judge(of_accuracies({"A": [1.0, 2.0, 4.0], **{name: [2.0, 3.0, 5.0] for name in names}})))
-    assert drawing is not None
-    ruler = FigureCanvasAgg(drawing.figure).get_renderer()
-    for label in drawing.figure.axes[0].get_yticklabels():
-        assert label.get_window_extent(ruler).x0 >= 0, label.get_text()
-    assert room(["iiiiiiiiiiii"]) < room(["WWWWWWWWWWWW"]) / 2
+    assert text_width(["iiiiiiiiiiii"], PAGE) < text_width(["WWWWWWWWWWWW"], PAGE) / 2

@@ -45,7 +45,7 @@ def test_the_report_explains_after_the_answer_and_terms_only_with_claims(claimed
     record = of_accuracies({"stride-pad": [90.0, 91.0], "plain": [80.0, 81.0]})
     page = report_html(judge(record), claims=judge_claims(record) if claimed else (), drawings=[])
     (section,) = re.findall(r'(?s)<section id="compared".*?</section>', page)
-    assert page.index('id="answer"') < page.index('id="compared"') < page.index('id="verdicts"')
+    assert page.index('id="answer"') < page.index('id="compared"') < page.index('id="method"')
     text = html.unescape(re.sub(r"<[^>]*>", "", section))
     assert "stride-pad (option A, zero-pad)every second pixel, then zero channels" in text
     assert "plain (no-shortcut)no shortcut anywhere" in text

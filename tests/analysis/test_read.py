@@ -147,7 +147,8 @@ def test_costs_are_read_and_the_training_time_alone_is_computed(experiment: Expe
     assert (row.parameters, row.saved_bytes, row.step_ms, row.peak_memory_bytes) == (7, 9, 10.0, None)
     # 3 epochs of 4 batches, two evaluations (epochs 2 and 3) of 2 batches of 25
     assert row.train_seconds == pytest.approx((12 * 10 + 4 * 2) / 1000)
-    assert record.damaged == ["cost report b.json"]
+    (damaged,) = record.damaged
+    assert damaged == f"damaged record (no hash in it): {folder / 'b.json'}: it is left out"
     assert record.costs[0].hardware == "Zen 4, 1 thread, torch 2.13.0"
 
 

@@ -1,5 +1,7 @@
 """The report as a file and in a real browser: self-contained, sortable by mouse and keys, no error, at any width."""
 
+import base64
+import dataclasses
 import os
 import re
 import resource
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet_shortcuts.analysis.claims import judge_claims
+from resnet_shortcuts.analysis.claims import are_compared, judge_claims
+from resnet_shortcuts.analysis.drawing import PAGE
 from resnet_shortcuts.analysis.figures import figure_files, figures
 from resnet_shortcuts.analysis.published import published
 from resnet_shortcuts.analysis.report import report_html
@@ -54,12 +57,41 @@ def test_every_figure_has_words_and_every_id_is_its_own(page: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_question_and_answer_come_before_claims_before_verdicts_before_figures(page: Path) -> None:
+def test_the_answer_comes_first_then_details_in_order(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    places = [text.index(f'id="{name}"') for name in ("answer", "claims", "verdicts", "figures", "costs", "method")]
+    order = ("answer", "accuracy", "costs", "dependence", "curves", "compared", "claims", "method", "reproduce")
+    places = [text.index(f'<section id="{name}"') for name in order]
     assert places == sorted(places)
+    assert text.index("gains") < text.index('id="f-differences') < text.index('id="t-first"') < places[1]
     assert "rsc report made" in text
-    assert "rsc train --config" in text
+
+
+def test_reproduce_works_on_another_machine() -> None:
+    """The config is on the page and the command starts from it; no path of the machine that wrote the page."""
+    made = dataclasses.replace(
+        whole(seeds=3),
+        command="rsc train --config /home/me/results/made/config.yaml --results /home/me/results",
+        config_text="name: made\ndata:\n  root: /home/me/photographs\n",
+        missing=[("cifar-resnet-20", "plain", 7)],
+    )
+    html = report_html(judge(made), drawings=[], command="rsc report made")
+    (config,) = re.findall(r'href="data:text/yaml;base64,([^"]*)" download="made.yaml"', html)
+    assert base64.b64decode(config).decode() == "name: made\ndata:\n  root: photographs\n"
+    assert "rsc train --config made.yaml" in html
+    assert "/home/me" not in html
+
+
+def test_missing_runs_are_warned_of_before_the_answer() -> None:
+    made = dataclasses.replace(whole(seeds=3), missing=[("cifar-resnet-20", "plain", 7)])
+    html = report_html(judge(made), drawings=[])
+    assert 0 < html.index("1 of 28 runs not finished") < html.index('class="answer"')
+    assert "Not complete" not in report_html(judge(whole(seeds=3)), drawings=[])
+
+
+def test_claims_are_judged_where_the_experiment_compares_what_they_name() -> None:
+    assert are_compared(whole(seeds=1))
+    assert not are_compared(whole(seeds=1, names=("stride-pad", "max-pad")))
+    assert 'id="claims"' not in report_html(judge(whole(seeds=3)), drawings=[])
 
 
 def test_what_users_name_is_escaped() -> None:
@@ -78,22 +110,22 @@ def test_every_figure_comes_as_svg_png_and_pdf() -> None:
     files = dict(figure_files(figures(judge(whole(seeds=3, names=("stride-pad", "max-pad"))))))
     assert {name.rpartition(".")[2] for name in files} == {"svg", "png", "pdf"}
     names = {name.rpartition(".")[0] for name in files}
-    assert {"accuracy", "differences", "cost-step-ms", "cost-parameters", "curves-cifar-resnet-20"} <= names
+    kinds = {"differences", "cost", "breakdown", "curves-accuracy", "curves-loss"}
+    assert names == {f"{kind}-cifar-resnet-20" for kind in kinds}
     starts = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
     assert all(content.startswith(starts[name.rpartition(".")[2]]) for name, content in files.items())
 
 
 def test_the_figures_say_that_their_bars_are_unadjusted() -> None:
     drawings = {one.name: one for one in figures(judge(whole(("cifar-resnet-20", "cifar-resnet-56"), seeds=3)))}
-    for name in ("accuracy", "differences", "networks", "cost-step-ms"):
+    for name in ("differences-cifar-resnet-20", "cost-cifar-resnet-56"):
         assert "unadjusted" in re.sub(r"<[^>]*>", "", "".join(drawings[name].inline_svgs())), name
-    assert "not adjusted" in drawings["differences"].alt
-    assert "unadjusted" in drawings["networks"].alt
+    assert "not adjusted" in drawings["differences-cifar-resnet-20"].alt
 
 
 def column(opened: browser.Browser, index: int) -> list[str]:
     script = (
-        "return [...document.querySelectorAll('#t-costs tbody tr')].map(row => row.cells[arguments[0]].dataset.sort)"
+        "return [...document.querySelectorAll('#t-first tbody tr')].map(row => row.cells[arguments[0]].dataset.sort)"
     )
     return list(opened.run(script, index))
 
@@ -106,31 +138,56 @@ def test_no_console_error_with_the_network_off(desk: browser.Browser) -> None:
 
 @needs_browser
 def test_tables_are_sorted_by_mouse_both_ways(desk: browser.Browser) -> None:
-    head = "#t-costs thead th:nth-child(5)"
+    """The first table is a matrix of differences; 'time' is its last column."""
+    last = desk.run("return document.querySelectorAll('#t-first thead th').length")
+    head = f"#t-first thead th:nth-child({last})"
     desk.click(f"{head} button")
-    rising = [float(value) for value in column(desk, 4)]
-    assert rising == sorted(rising)
+    rising = column(desk, last - 1)
+    assert rising == sorted(rising, key=lambda text: (text == "", text))
     assert desk.run("return document.querySelector(arguments[0]).getAttribute('aria-sort')", head) == "ascending"
     desk.click(f"{head} button")
-    assert [float(value) for value in column(desk, 4)] == rising[::-1]
+    assert [value for value in column(desk, last - 1) if value] == [value for value in rising if value][::-1]
     assert desk.run("return document.querySelector(arguments[0]).getAttribute('aria-sort')", head) == "descending"
 
 
 @needs_browser
 @pytest.mark.parametrize("key", [ENTER, SPACE])
 def test_tables_are_sorted_by_keys(desk: browser.Browser, key: str) -> None:
-    desk.run("document.querySelector('#t-costs thead th:nth-child(2)').setAttribute('aria-sort', 'none')")
-    desk.press("#t-costs thead th:nth-child(2) button", key)
+    desk.run("document.querySelector('#t-first thead th:nth-child(2)').setAttribute('aria-sort', 'none')")
+    desk.press("#t-first thead th:nth-child(2) button", key)
     names = column(desk, 1)
     assert names == sorted(names)
 
 
 @needs_browser
-def test_what_is_not_known_stays_last(desk: browser.Browser) -> None:
-    script = "return [...document.querySelectorAll('#t-verdict-2 tbody tr')].map(row => row.cells[5].dataset.sort)"
+def test_what_is_not_known_stays_last_and_numbers_are_shown_on_hover(desk: browser.Browser) -> None:
+    script = "return [...document.querySelectorAll('#t-verdict-2 tbody tr')].map(row => row.cells[2].dataset.sort)"
+    desk.run("for (const part of document.querySelectorAll('details')) part.open = true")
     for _ in range(2):
-        desk.click("#t-verdict-2 thead th:nth-child(6) button")
+        desk.click("#t-verdict-2 thead th:nth-child(3) button")
         assert desk.run(script)[-1] == ""
+    desk.run("for (const part of document.querySelectorAll('details')) part.open = false")
+    cells = "return [...document.querySelectorAll('#t-verdict-1 td[title]')].length"
+    assert desk.run(cells) > 20
+    titles = "return [...document.querySelectorAll('.first svg title')].map(one => one.textContent)"
+    assert any("projection-all +" in words for words in desk.run(titles))
+
+
+@needs_browser
+@pytest.mark.parametrize("networks", [NETWORKS[:1], NETWORKS])
+def test_question_answer_figure_and_table_are_the_first_screen(tmp_path: Path, networks: tuple[str, ...]) -> None:
+    """1280x800 shows them whole; a phone shows all of the report in less than eight screens."""
+    path = tmp_path / "page.html"
+    path.write_text(report_html(judge(whole(networks)), command="rsc report made"), encoding="utf-8")
+    bottoms = "return ['h1', '.answer', '.first svg', '#t-first'].map(css => document.querySelector(css))"
+    bottoms += ".map(one => one.getBoundingClientRect().bottom)"
+    with browser.browser(1280, 943) as opened:
+        opened.open(path)
+        assert opened.run("return innerHeight") == 800
+        assert max(opened.run(bottoms)) <= 800
+    with browser.browser(390, 844) as opened:
+        opened.open(path)
+        assert opened.run("return document.documentElement.scrollHeight") < 8 * 844
 
 
 @needs_browser
@@ -162,13 +219,14 @@ SCROLLED = """return [...document.querySelectorAll("main *")].filter(
 def test_figures_are_read_without_scrolling_sideways(page: Path, width: int) -> None:
     with browser.browser(width, 844) as opened:
         opened.open(page)
-        texts = opened.run(LETTERING)
-        assert len(texts) > 200
+        opened.run("for (const part of document.querySelectorAll('details')) part.open = true")
+        texts = [text for text in opened.run(LETTERING) if text[0]]  # what is switched off has no size
+        assert len(texts) > 100
         assert min(size for size, _, _ in texts) >= 10
         assert min(left for _, left, _ in texts) >= 0
         assert max(right for _, _, right in texts) <= width
         scrolled = set(opened.run(SCROLLED))
-        assert not any("svg" in name or "claims" in name for name in scrolled)
+        assert not any("svg" in name or "claims" in name or "first" in name for name in scrolled)
         assert width > 500 or "t-published" not in scrolled
         captions = "[...document.querySelectorAll('.caption')].map(one => one.getBoundingClientRect().right)"
         assert max(opened.run(f"return {captions}")) <= width
@@ -177,14 +235,14 @@ def test_figures_are_read_without_scrolling_sideways(page: Path, width: int) -> 
 @needs_browser
 def test_a_panel_is_a_picture_of_its_own_and_shows_what_the_whole_figure_shows(desk: browser.Browser) -> None:
     """Cutting loses no mark: each part holds what matplotlib drew into that panel."""
-    (drawing,) = [one for one in figures(judge(whole(NETWORKS))) if one.name == "accuracy"]
-    whole_svg = drawing.render("svg").decode()
+    (drawing,) = [one for one in figures(judge(whole(NETWORKS)), PAGE) if one.name == "breakdown-cifar-resnet-20"]
+    whole_svg = drawing._bytes("svg", "none", "none").decode()
     parts = drawing.inline_svgs()
-    assert len(parts) == len(NETWORKS)
+    assert len(parts) == 2
     for tag in ("<use ", "<text ", "<path "):
         around = whole_svg.split('<g id="axes_1">')[0].count(tag)
         assert sum(part.count(tag) for part in parts) == whole_svg.count(tag) - around, tag
-    drawn = desk.run("return document.querySelectorAll('#f-accuracy use').length")
+    drawn = desk.run("return document.querySelectorAll('#f-breakdown-cifar-resnet-20 use').length")
     assert drawn == whole_svg.count("<use ")
     found = "use => document.querySelector(use.getAttribute('xlink:href'))"
     assert desk.run(f"return [...document.querySelectorAll('figure use')].every({found})")

@@ -27,7 +27,7 @@ class Rsc:
         self.environment = {**kept, "RSC_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
 
     def command(self, *arguments: object) -> list[str]:
-        return [sys.executable, "-c", "from resnet_shortcuts.cli import main; main()", *map(str, arguments)]
+        return [sys.executable, "-P", "-c", "from resnet_shortcuts.cli import main; main()", *map(str, arguments)]
 
     def __call__(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

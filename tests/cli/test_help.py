@@ -9,7 +9,20 @@ from resnet_shortcuts.cli.cost_command import _request
 from resnet_shortcuts.cli.verify_command import _table
 from resnet_shortcuts.tables import FORMATS, render
 
-COMMANDS = ["train", "compare", "report", "paper", "plan", "shortcuts", "doctor", "runs", "cost", "verify"]
+COMMANDS = [
+    "train",
+    "compare",
+    "report",
+    "paper",
+    "export",
+    "plan",
+    "shortcuts",
+    "doctor",
+    "runs",
+    "cost",
+    "slurm",
+    "verify",
+]
 # Typer itself brings pydantic in for a command's options; that is all it may be.
 HEAVY = ["torch", "torchvision", "pandas", "scipy", "matplotlib", "numpy", "sklearn", "yaml"]
 

@@ -178,3 +178,15 @@ def test_the_embedded_digits_say_their_proper_name(tmp_path):
     assert [w.count for w in load(folder, DataSpec()).warnings] == ([shared] if shared else [])
     assert train
     assert test
+
+
+@pytest.mark.parametrize("left", ["test/images/left.png", "test/left.png", "train/left.png"])
+def test_images_outside_class_folders_are_counted_as_after_sorting_that_was_cut_short(image_folder, tmp_path, left):
+    moved = sorted((image_folder / left.split("/")[0] / "cat").iterdir())[0]
+    (image_folder / left).parent.mkdir(exist_ok=True)
+    moved.rename(image_folder / left)
+    (warning,) = warnings(image_folder, tmp_path).values()
+    assert (warning.kind, warning.count) == ("unsorted-images", 1)
+    assert left in warning.text
+    (image_folder / left).rename(moved)
+    assert not warnings(image_folder, tmp_path)

@@ -17,7 +17,7 @@ from resnet_shortcuts.data.data_config import SOURCES, DataSpec
 from resnet_shortcuts.data.dataset import load
 from resnet_shortcuts.data.prepare import _FIND, describe, prepare
 from resnet_shortcuts.data.sources.cifar import PUBLISHED
-from resnet_shortcuts.errors import DataError, EnvironmentFault, UsageError
+from resnet_shortcuts.errors import DataError, EnvironmentFault, IntegrityError, UsageError
 from resnet_shortcuts.torchvision_import import import_torchvision
 
 from .conftest import noise, seed_of, write_image
@@ -149,7 +149,7 @@ def test_fault_22_a_damaged_cache_is_mended_when_opened(image_folder, tmp_path, 
     elif damage == "missing":
         (folder / "test.labels.npy").unlink()
     else:
-        (folder / "manifest.json").write_text(json.dumps(describe(folder) | {"format": 99}))
+        (folder / "manifest.json").write_text(json.dumps(describe(folder) | {"format": 1}))
     assert decode(image_folder, tmp_path) == folder
     assert (np.load(path) == good).all()
     assert describe(folder)["format"] == store.FORMAT
@@ -324,6 +324,24 @@ def test_large_sets_are_hashed_only_where_a_time_changed(image_folder, tmp_path,
     os.utime(folder / "train.images.npy")
     assert store.is_sound(folder)
     assert len(hashed) == 4
+
+
+def test_an_edited_manifest_is_made_again(image_folder, tmp_path):
+    folder = decode(image_folder, tmp_path)
+    path, before = folder / store.MANIFEST, describe(folder)
+    path.write_text(path.read_text().replace(before["content"], "0" * 64))
+    assert not store.is_sound(folder)
+    assert describe(decode(image_folder, tmp_path))["content"] == before["content"]
+
+
+def test_decoded_data_of_a_newer_version_is_left_alone(image_folder, tmp_path):
+    folder = decode(image_folder, tmp_path)
+    path = folder / store.MANIFEST
+    path.write_text(json.dumps({"format": store.FORMAT + 1, "how": "newer"}))
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(IntegrityError, match="upgrade resnet-shortcuts"):
+        decode(image_folder, tmp_path)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
 
 
 def test_every_source_that_a_config_may_name_can_be_found():

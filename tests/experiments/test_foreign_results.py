@@ -319,6 +319,18 @@ def test_a_run_folder_that_is_a_link_is_no_result(experiment, tmp_path):  # noqa
     assert (tmp_path / "elsewhere" / "run.json").is_file()
 
 
+@pytest.mark.parametrize("name", ["cost", "cost/log.txt", "damaged", "sources", ".lock"])
+def test_nothing_is_written_through_a_link(tmp_path, cache, victim, name):
+    rig = make_rig(tmp_path, cache)
+    path, before = rig.experiment.folder / name, contents(victim)
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(victim / "log.txt" if path.suffix or name == ".lock" else victim)
+    with pytest.raises(EnvironmentFault, match="a link where our own file or folder belongs"):
+        Experiment.create(rig.experiment.results, rig.config, rig.plan)
+    assert contents(victim) == before
+
+
 def test_results_and_its_parts_may_be_links_to_another_disk(tmp_path, cache):
     disk = Path("/dev/shm") / f"resnet-shortcuts-{os.getpid()}"
     if not os.access("/dev/shm", os.W_OK):

@@ -104,6 +104,7 @@ def test_every_command_over_a_fuzzed_file_ends_in_a_documented_way(experiment, k
             assert any(name in err + out for name in (path.name, path.parent.name)), case
         for place, data in before.items():
             place.write_bytes(data)
-    assert refused, "the change must matter to some command"
+    # A damaged failed.json counts as none: the run is not finished, and the next sweep tries it again.
+    assert refused or kind == "failed.json", "the change must matter to some command"
     assert run(["runs", "--results", str(experiment.results)])[0] == Exit.OK, "and all is well without it"
     record_property("changed files", CASES // len(KINDS))

@@ -16,7 +16,7 @@ from resnet_shortcuts import durable
 from resnet_shortcuts.child_process import Channel, Fault, Message, Ready, printing_to
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import checkpoints, training_session
-from resnet_shortcuts.experiments.home import Home
+from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.run_job import Failed, RunJob, WorkerSetup
 from resnet_shortcuts.experiments.store import Experiment
 from resnet_shortcuts.experiments.training_session import train_run
@@ -54,7 +54,7 @@ def session(setup: dict[str, Any], job: dict[str, Any], events: str, how: dict[s
     _arrange(how)
     channel.send(Ready())
     run = WorkerSetup.model_validate(setup)
-    home = Home(Experiment(run.results, run.name), channel.send)
+    home = FolderHome(Experiment(run.results, run.name), channel.send)
     event: Message
     try:
         event = train_run(home, run, RunJob.model_validate(job), lambda: bool(stopping), printing_to)

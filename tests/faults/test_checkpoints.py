@@ -207,7 +207,7 @@ def test_fault_39_a_newer_format_says_what_reads_it(two):
 
 def test_fault_40_a_resume_with_another_version_is_warned_of_and_recorded(server, rig):
     server.start(rig, crash=3).wait()
-    other = rig.setup.environment.model_copy(update={"threads": 2, "cpu": "another"})
+    other = {**rig.setup.environment, "threads": 2, "cpu": "another"}
     events = server.finish(rig, setup={"environment": other})
     (warning,) = [event["text"] for event in events if event["event"] == "warning"]
     assert "another threads (1 before, 2 now)" in warning

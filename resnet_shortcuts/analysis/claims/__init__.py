@@ -12,6 +12,7 @@ from typing import Any
 
 from resnet_shortcuts.analysis.claims import cost_claims, operator_claims
 from resnet_shortcuts.analysis.claims.accuracy_claims import FromRuns
+from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG, A, B, C
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord
 
 CLAIMED, FITTED = operator_claims.CLAIMED, operator_claims.FITTED
@@ -39,6 +40,11 @@ class Claim:
     figure: str
     interval: str
     source: str
+
+
+def are_compared(record: ExperimentRecord) -> bool:
+    """Whether an experiment is about the claims: it compares every strategy that they name."""
+    return {A, B, C, ASKER, AVG, ANSWER} <= {run.shortcut for run in record.runs}
 
 
 def judge_claims(

@@ -157,6 +157,7 @@ def _split(root: Path, name: str, kind: Kind, skipped: Skipped, known: tuple[str
     if classes and (not known or any(listing.holds_images(root / name / folder) for folder in classes)):
         if kind.classes and len(classes) < len(kind.classes):
             return _nested(root, name, kind, skipped)
+        skipped.unsorted += listing.loose_images(root, name, *(() if "images" in classes else (f"{name}/images",)))
         return _Split(name, tuple(classes), lambda chosen: _class_folders(root, name, chosen, skipped), "class folders")
     table = label_tables.find(root, name)
     if table is None:
@@ -170,10 +171,10 @@ def _listed(name: str, classes: Classes, how: str) -> _Split:
 
 
 def _class_folders(root: Path, part: str, names: Sequence[str], skipped: Skipped) -> Classes:
-    """The images of these class folders. Raises DataError: an empty class, a file that is no image."""
+    """The images of these class folders. Raises DataError for an empty class."""
     classes = {name: list(listing.images(root, f"{part}/{name}".lstrip("/"), skipped)) for name in names}
     empty = [name for name, images in classes.items() if not images]
-    if empty:
+    if empty and not skipped.errors:
         what = f"class without images: {', '.join(map(repr, empty))}"
         raise DataError(what, str(root / part), "add images or remove the folder")
     return classes
@@ -200,6 +201,7 @@ def _one_folder(spec: DataSpec, root: Path, kind: Kind) -> Source | None:
         what = f"no train/ folder: {len(classes)} class folders without a split"
         todo = f"set data.test_fraction (0.2, say) to split them, or put them under train/ and test/{kind.get}"
         raise DataError(what, str(root), todo)
+    skipped.unsorted += listing.loose_images(root, "")
     split = _Split("", classes, lambda chosen: _class_folders(root, "", chosen, skipped), "one folder of classes")
     return _from_files(spec, root, kind, split, None, split.how, skipped)
 
@@ -210,8 +212,9 @@ def _from_files(
     check_classes(kind, train.classes, root)
     names = chosen_classes(spec, train.classes, root)
     parts = [split.images(names) for split in (train, test) if split]
+    skipped.check()
     sets = [Files(root, [image for images in part.values() for image in images], _labels_of(part)) for part in parts]
-    stamp = [kind.name, names, [part.files for part in sets]]
+    stamp = [kind.name, names, [part.files for part in sets], skipped.unsorted]
 
     def open_() -> Opened:
         return names, sets[0], sets[1] if test else None

@@ -139,7 +139,8 @@ def source_of(
         native = side or train.side()
         train_part, test_part = (_part(images, native, exact=side is None) for images in (train, test))
         name = kind.name or root.name or str(root)
-        return Contents(name, shown, names, train_part, test_part, resolution, skipped=dict(skipped))
+        parts = (train_part, test_part, resolution)
+        return Contents(name, shown, names, *parts, skipped=dict(skipped), unsorted=tuple(skipped.unsorted))
 
     key = digest([list(stamp), side, spec.images_per_class, spec.test_fraction])
     return Source(stamp=key, where=str(root), open=open_)

@@ -4,7 +4,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,8 @@ _SYSTEM = frozenset({
     *("desktop.ini", "picasa.ini", "icon\r", "found.000"),
 })  # fmt: skip
 _THUMBNAILS = frozenset({"thumbs", "thumbnails", "_thumbs", "_thumbnails", "thumb", "_thumb"})
-_SHOWN = 5
+_SHOWN, _LISTED = 5, 20
+_FORMATS = f"images end in {', '.join(sorted(image_files.SUFFIXES))}"
 
 
 class Listed(NamedTuple):
@@ -35,8 +36,42 @@ class Listed(NamedTuple):
 
 Classes = dict[str, list[Listed]]
 """Class name to its images, both sorted by name."""
-Skipped = Counter[str]
-"""How often system files and thumbnails were passed over, by name."""
+
+
+class Skipped(Counter[str]):
+    """How often system files and thumbnails were passed over, by name.
+
+    ``unsorted`` are images outside class folders, and ``errors`` are files in class folders that cannot be used.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unsorted: list[str] = []
+        self.errors: list[DataError] = []
+
+    def check(self) -> None:
+        """Raises UnusableFilesError where there are errors."""
+        if self.errors:
+            raise UnusableFilesError(self.errors)
+
+
+class UnusableFilesError(DataError):
+    """All files that cannot be used: the first 20 in lines of their own, then how many there are."""
+
+    def __init__(self, errors: Sequence[DataError]) -> None:
+        self.errors = list(errors)
+        super().__init__(errors[0].what, errors[0].where, errors[0].todo)
+
+    def __reduce__(self) -> tuple[type["UnusableFilesError"], tuple[list[DataError]]]:
+        return type(self), (self.errors,)
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for each of the first 20, and one for their number where there is more than one."""
+        if len(self.errors) == 1:
+            return [f"{super().lines[0]} ({_FORMATS})"]
+        lines = [line for error in self.errors[:_LISTED] for line in error.lines]
+        return [*lines, f"{len(self.errors):,} files in class folders cannot be used: remove them ({_FORMATS})"]
 
 
 def entries(folder: Path, skipped: Skipped, *, within_class: bool = False) -> list[os.DirEntry[str]]:
@@ -65,7 +100,8 @@ def folder_names(folder: Path, skipped: Skipped) -> tuple[str, ...]:
 def images(root: Path, relative: str, skipped: Skipped, *, below: bool = True) -> Iterator[Listed]:
     """The images of ``root/relative`` and, with ``below``, of all folders in it, sorted by name.
 
-    Raises DataError for a file that is neither an image nor a note, and for a link that leads back to a folder above.
+    A file that is neither an image nor a note, or cannot be read, is added to ``skipped.errors``. Raises DataError for
+    a link that leads back to a folder above.
     """
     return _images(root, relative, skipped, below, ())
 
@@ -86,7 +122,8 @@ def _images(
         try:
             info = entry.stat()
         except OSError as error:
-            raise unreadable(root / path, error) from error
+            skipped.errors.append(unreadable(root / path, error))
+            continue
         if stat.S_ISDIR(info.st_mode):
             if below:
                 yield from _images(root, path, skipped, below, (*above, here))
@@ -95,11 +132,22 @@ def _images(
         if suffix in _NOTES:
             continue
         if not stat.S_ISREG(info.st_mode):
-            raise DataError("not a regular file", str(root / path), "remove it from the class folder")
-        if suffix not in image_files.SUFFIXES:
-            todo = f"remove it from the class folder (images end in {', '.join(sorted(image_files.SUFFIXES))})"
-            raise DataError("not an image file", str(root / path), todo)
-        yield Listed(path, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+            skipped.errors.append(DataError("not a regular file", str(root / path), "remove it from the class folder"))
+        elif suffix not in image_files.SUFFIXES:
+            skipped.errors.append(DataError("not an image file", str(root / path), "remove it from the class folder"))
+        else:
+            yield Listed(path, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def loose_images(root: Path, *folders: str) -> list[str]:
+    """The images that lie directly in these folders below ``root``: relative paths, sorted."""
+    return [
+        f"{folder}/{entry.name}".lstrip("/")
+        for folder in folders
+        if (root / folder).is_dir()
+        for entry in entries(root / folder, Skipped())
+        if Path(entry.name).suffix.lower() in image_files.SUFFIXES and entry.is_file()
+    ]
 
 
 def holds_images(folder: Path) -> bool:
@@ -114,7 +162,7 @@ def holds_images(folder: Path) -> bool:
 def what_is_there(folder: Path) -> str:
     """A few words on the contents of a folder, for an error: ``folders cat, dog; 12 files (.jpg)``."""
     try:
-        inside = entries(folder, Counter())
+        inside = entries(folder, Skipped())
     except DataError:
         return "cannot be read"
     folders = [entry.name for entry in inside if entry.is_dir()]
