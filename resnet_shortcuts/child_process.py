@@ -1,4 +1,4 @@
-"""Child processes: how workers, the cost pass, memory probes and decoders are started, spoken to and ended.
+"""Child processes: how workers, cost pass, memory probes, decoders and measurements are started, spoken to and ended.
 
 A child gets one `Request` on its standard input, and further messages of its kind; it answers with events on
 its standard output. Both are pydantic models, a line of JSON each. Whatever else it prints goes to its log. It imports
@@ -32,6 +32,7 @@ SERVICES = {
     "train": "resnet_shortcuts.experiments.worker",
     "cost": "resnet_shortcuts.cost.cost_process",
     "decode": "resnet_shortcuts.data.sources.decoder",
+    "properties": "resnet_shortcuts.properties.property_process",
 }
 """By the kind of a request, the module whose ``serve(request, channel)`` answers it, named here and imported there."""
 

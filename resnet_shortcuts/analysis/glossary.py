@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG, A, B, C
+from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG, MAX2, A, B, C
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order
 from resnet_shortcuts.shortcuts.catalogue import strategies
 
@@ -34,7 +34,7 @@ def strategies_of(record: ExperimentRecord, *, with_claims: bool = False) -> lis
     built = {run.shortcut: run.built_of for run in record.runs}
     entries = [_entry(name, built.get(name)) for name in compared]
     named = {word for entry in entries for word in (entry.name, *entry.also.split(", "))}
-    others = [_entry(name) for name in (A, B, C, ASKER, AVG, ANSWER) if with_claims and name not in named]
+    others = [_entry(name) for name in (A, B, C, ASKER, AVG, ANSWER, MAX2) if with_claims and name not in named]
     absent = "(not in this experiment; the claims name it)"
     return entries + [replace(entry, summary=f"{entry.summary} {absent}") for entry in others]
 

@@ -104,7 +104,7 @@ def standing_of(seal: VerdictSeal, results: Results, comparisons: int | None = N
     ``comparisons`` share the error of 5 %: the family, or more where the baseline was chosen among all pairs.
     """
     sharing = seal.family if comparisons is None else comparisons
-    reader = _Reader(seal, results)
+    reader = Reader(seal, results)
     cells = tuple(seal.cells())
     if not cells or not seal.looks:
         words = [reader.without_look(cell, TOO_FEW) for cell in cells]
@@ -134,7 +134,7 @@ def _awaited(
     return missing, lost
 
 
-class _Reader:
+class Reader:
     """Reads runs as the looks of a seal need them."""
 
     def __init__(self, seal: VerdictSeal, results: Results) -> None:
@@ -182,12 +182,15 @@ class _Reader:
             theirs, theirs_failed = self.accuracies(self.seal.baseline_of(cell), seeds)
             differences.append(np.subtract(ours, theirs))
             own.append(any(ours_failed + theirs_failed) or cell.shortcut in self.seal.own_variance)
-            identical.append(not any(ours_failed + theirs_failed) and self._identical(cell, seeds))
+            identical.append(self.identical(cell, self.seal.baseline_of(cell), seeds))
         arrays = np.array([differences]), np.array([own]), np.array([identical])
         return LookData(*arrays, self.pools, self.least_sd)
 
-    def _identical(self, cell: Cell, seeds: int) -> bool:
-        pairs = zip(self.outcomes(cell, seeds), self.outcomes(self.seal.baseline_of(cell), seeds), strict=True)
+    def identical(self, cell: Cell, other: Cell, seeds: int) -> bool:
+        """Whether both made the same predictions at each of the first seeds, no run having failed."""
+        if any(self.accuracies(cell, seeds)[1] + self.accuracies(other, seeds)[1]):
+            return False
+        pairs = zip(self.outcomes(cell, seeds), self.outcomes(other, seeds), strict=True)
         return all(
             ours is not None
             and theirs is not None

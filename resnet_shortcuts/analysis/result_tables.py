@@ -279,7 +279,7 @@ def claims_table(claims: Sequence[Claim]) -> Table:
         Column("text", "what is claimed"),
         Column("verdict", "verdict"),
         Column("figure", "figure"),
-        Column("interval", "95 % interval, unadjusted"),
+        Column("interval", "95 % interval"),
         Column("source", "where it comes from"),
     ]
     rows = [{**vars(claim), "interval": claim.interval or None} for claim in claims]

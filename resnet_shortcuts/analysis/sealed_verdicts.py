@@ -60,7 +60,7 @@ def sealed_verdicts(record: ExperimentRecord, baseline: str, margin: float | Non
 
     Raises UsageError for a margin below the weight of one test image.
     """
-    results = _results(record.runs)
+    results = results_of(record.runs)
     first = record.seals[0]
     wanted = first.margin if margin is None else margin
     if (baseline, wanted) == (first.baseline, first.margin):
@@ -80,10 +80,11 @@ def sealed_verdicts(record: ExperimentRecord, baseline: str, margin: float | Non
     return Sealed([procedure.standing_of(seal, results, pairs)], exploratory=True)
 
 
-def _results(runs: Sequence[RunRecord]) -> dict[Cell, dict[int, Outcome]]:
+def results_of(runs: Sequence[RunRecord]) -> dict[Cell, dict[int, Outcome]]:
+    """How each run ended, as the procedure reads it."""
     results: dict[Cell, dict[int, Outcome]] = {}
     for run in runs:
-        cell = Cell(run.network, DEFAULT_RECIPE, run.shortcut)
+        cell = Cell(run.network, run.recipe, run.shortcut)
         ended = Outcome("diverged") if run.status == DIVERGED else Outcome("lost", reason=run.reason or FAILED)
         if run.finished:
             ended = Outcome("finished", run.test_accuracy, run.train_error, run.predictions)

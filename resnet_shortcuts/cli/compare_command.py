@@ -156,10 +156,12 @@ def named(experiment: "Experiment") -> str:
 
 def judge_claims_of(verdicts: "Verdicts") -> "list[Claim]":
     """The question's claims, judged from runs, costs and what ``rsc verify`` measures (measured once, then kept)."""
-    from resnet_shortcuts.analysis.claims import CLAIMED, judge_claims
+    from resnet_shortcuts.analysis.claims import CLAIMED, FITTED, judge_claims
+    from resnet_shortcuts.cli.progress import StageProgress
     from resnet_shortcuts.experiments.measured_properties import measured_properties
 
-    return judge_claims(verdicts.record, measured_properties(CLAIMED, say), verdicts.margin)
+    measured = measured_properties(CLAIMED, FITTED, StageProgress())
+    return judge_claims(verdicts.record, measured, verdicts.margin)
 
 
 def find_experiments(results: Path, names: list[str]) -> "list[Experiment]":

@@ -99,6 +99,7 @@ class StageProgress:
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.shown = 0.0
+        self.first: dict[str, tuple[float, int]] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` is reached."""
@@ -106,7 +107,7 @@ class StageProgress:
         on_terminal = sys.stderr.isatty()
         if now - self.shown < (0.1 if on_terminal else LINE_SECONDS) and done < total:
             return
-        line = f"{what}: {done:,} of {total:,}"
+        line = f"{what}: {done:,} of {total:,}{self._left(what, done, total, now)}"
         if on_terminal and done < total:
             show_live_line(line)
         elif on_terminal or now - self.began >= LINE_SECONDS:
@@ -114,6 +115,13 @@ class StageProgress:
         else:
             return
         self.shown = now
+
+    def _left(self, what: str, done: int, total: int, now: float) -> str:
+        """The time left, once five seconds of the work show how fast it goes."""
+        began, first = self.first.setdefault(what, (now, done))
+        if now - began < 5 or first >= done or done >= total:
+            return ""
+        return f", about {duration((now - began) / (done - first) * (total - done))} left"
 
 
 def say_waiting() -> None:

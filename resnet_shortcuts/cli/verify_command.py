@@ -28,6 +28,10 @@ def verify(
         int,
         typer.Option(min=1, help="Repeat from so many seeds; gradients only at initialisation."),
     ] = 1,
+    decoders: Annotated[
+        bool,
+        typer.Option("--decoders", help="What decoders that are not linear get back, too (half a minute a strategy)."),
+    ] = False,
     format_: Format = None,
     output: Output = None,
     debug: Debug = False,
@@ -42,12 +46,15 @@ def verify(
     from resnet_shortcuts.properties import network_checks as engine
 
     rows: list[PropertyRow] = []
+    decoded = [strategy.name for strategy in asked] if decoders else []
     if seeds > 1:
-        rows += engine.verify_over_seeds([strategy.name for strategy in asked], seeds, depths or (), say)
+        for seed in range(seeds):
+            say(f"seed {seed + 1} of {seeds}")
+            rows += engine.verify_seed([strategy.name for strategy in asked], seed, depths or (), decoders=decoded)
     else:
         for number, strategy in enumerate(asked, start=1):
             say(f"{number} of {len(asked)}: {strategy.name}")
-            rows += engine.verify([strategy], depths=depths or ())
+            rows += engine.verify([strategy], depths=depths or (), decoders=decoded)
     broken = [row for row in rows if row["ok"] is False]
     show([_table(rows)], chosen, output)
     for row in broken:

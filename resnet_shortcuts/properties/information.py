@@ -21,7 +21,7 @@ def smooth_fields(count: int, channels: int, size: int, seed: int) -> Tensor:
     lags = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
     root = np.linalg.cholesky(CORRELATION**lags)
     white = random_streams.numpy_stream("ar-field", seed, size).standard_normal((count, channels, size, size))
-    return torch.from_numpy(np.einsum("ij,ncjk,lk->ncil", root, white, root))
+    return torch.from_numpy(root @ white @ root.T)
 
 
 _RIDGES = (1e-8, 1e-4, 1e-2, 1e-1, 1.0)
@@ -33,6 +33,16 @@ def _ridge(x: Tensor, y: Tensor) -> Callable[[float], Tensor]:
     cross = vectors.T @ (y.T @ x / len(y))
     energy = float(values.mean().clamp_min(1e-300))
     return lambda ridge: vectors @ (cross / (values.clamp_min(0) + ridge * energy)[:, None])
+
+
+def ridge_decoder(x: Tensor, y: Tensor, fitted: int) -> Tensor:
+    """The linear decoder (outputs, inputs) of x (N, inputs) from y (N, outputs), both centred.
+
+    Its ridge is the one whose decoder, fitted on the first ``fitted`` samples, has the least error on the others.
+    """
+    trial = _ridge(x[:fitted], y[:fitted])
+    errors = {ridge: float((x[fitted:] - y[fitted:] @ trial(ridge)).square().sum()) for ridge in _RIDGES}
+    return _ridge(x, y)(min(errors, key=errors.__getitem__))
 
 
 def explained_variance(inputs: Tensor, outputs: Tensor) -> float:
@@ -48,8 +58,5 @@ def explained_variance(inputs: Tensor, outputs: Tensor) -> float:
     total = float(x[half:].square().sum())
     if not total or not bool(y[:half].any()):
         return 0.0
-    part = 3 * half // 4
-    trial = _ridge(x[:part], y[:part])
-    losses = {ridge: float((x[part:half] - y[part:half] @ trial(ridge)).square().sum()) for ridge in _RIDGES}
-    decoder = _ridge(x[:half], y[:half])(min(losses, key=losses.__getitem__))
+    decoder = ridge_decoder(x[:half], y[:half], 3 * half // 4)
     return 1 - float((x[half:] - y[half:] @ decoder).square().sum()) / total

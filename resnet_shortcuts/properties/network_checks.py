@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from resnet_shortcuts.properties.activations import (
     train,
 )
 from resnet_shortcuts.properties.declared import declare, zero_channels
+from resnet_shortcuts.properties.decoders import verify_decoders
 from resnet_shortcuts.properties.information import explained_variance, smooth_fields
 from resnet_shortcuts.properties.operator_checks import row, verify_activations, verify_information, verify_operator
 from resnet_shortcuts.properties.property_row import PropertyRow
@@ -171,14 +172,17 @@ def verify(
     images: tuple[Tensor, Tensor] | None = None,
     depths: Sequence[int] = (),
     steps: int = STEPS,
+    decoders: Collection[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[PropertyRow]:
     """Measure strategies (default: all registered) against what they declare.
 
     ``images`` are real ones, (N, C, H, W) float32 with labels (N,) int64; default: the embedded digits. ``depths``
     asks for gradient norms of CIFAR ResNets of these depths too, at initialisation and after ``steps`` steps of SGD
-    (slow: 110 takes minutes; 0 steps: only at initialisation). Rows are JSON-able: strategy, property,
-    on (what input), measured, declared, tolerance, ok (None where nothing is declared), note. Raises UsageError for
-    unknown names.
+    (slow: 110 takes minutes; 0 steps: only at initialisation). ``decoders`` names the strategies that
+    `verify_decoders` is asked about (slow, too). ``tell`` is called with the name of each strategy once it is measured.
+    Rows are JSON-able: strategy, property, on (what input), measured, declared, tolerance, ok (None where nothing is
+    declared), note. Raises UsageError for unknown names.
     """
     chosen = [name if isinstance(name, Strategy) else find(name) for name in names or ()] or list(strategies())
     pictures, labels = embedded_images() if images is None else images
@@ -192,22 +196,28 @@ def verify(
             rows += (
                 verify_gradients(strategy, pictures, labels, seed=seed, depths=depths, steps=steps) if depths else []
             )
+            rows += verify_decoders(strategy, inputs.windows, seed=seed) if strategy.name in decoders else []
         except UsageError as error:
             rows.append(row(strategy.name, "serves a transition", "8 to 16 channels", str(error), "yes"))
+        tell(strategy.name)
     return rows
 
 
-def verify_over_seeds(
-    names: Sequence[str], seeds: int, depths: Sequence[int], tell: Callable[[str], None] = lambda _: None
-) -> Iterator[PropertyRow]:
-    """`verify` from ``seeds`` seeds, each row with its ``seed``, so that what is estimated can be given an interval.
+def verify_seed(
+    names: Sequence[str],
+    seed: int,
+    depths: Sequence[int],
+    *,
+    decoders: Collection[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[PropertyRow]:
+    """`verify` from one of several seeds, each row with its ``seed``, so that estimates can be given an interval.
 
     A seed draws the noise, the smooth fields, every initialisation, the order of training, and the order of the
     embedded images: which of them a decoder is fitted on, and which judge it. Gradient norms only at initialisation.
     """
     images, labels = embedded_images()
-    for seed in range(seeds):
-        tell(f"seed {seed + 1} of {seeds}")
-        order = torch.from_numpy(random_streams.numpy_stream("images", seed).permutation(len(images)))
-        for measured in verify(names, seed=seed, images=(images[order], labels[order]), depths=depths, steps=0):
-            yield {**measured, "seed": seed}
+    order = torch.from_numpy(random_streams.numpy_stream("images", seed).permutation(len(images)))
+    shuffled = images[order], labels[order]
+    rows = verify(names, seed=seed, images=shuffled, depths=depths, steps=0, decoders=decoders, tell=tell)
+    return [{**measured, "seed": seed} for measured in rows]

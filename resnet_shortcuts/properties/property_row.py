@@ -3,6 +3,10 @@
 from typing import NotRequired, TypedDict
 
 Value = bool | float | str | list[float]
+DECODED = "decoded, width {}"
+"""The property that `decoders.decoded_variance` measures, by the width of the decoder's network."""
+WIDTHS = (16, 32)
+"""The widths, the second twice the first."""
 
 
 class PropertyRow(TypedDict):

@@ -35,7 +35,7 @@ def test_each_strategy_has_its_aliases_and_its_line() -> None:
 def test_what_the_claims_name_is_explained_though_it_was_not_run() -> None:
     record = of_accuracies({"A": [90.0], "projection": [90.0]}, missing=[("cifar-resnet-20", "max-pad", 0)])
     names = [one.name for one in strategies_of(record, with_claims=True)]
-    assert names == ["A", "projection", "max-pad", "projection-all", "avg-pad", "avg-duplicate"]
+    assert names == ["A", "projection", "max-pad", "projection-all", "avg-pad", "avg-duplicate", "max2-pad"]
     assert strategies_of(record, with_claims=True)[0].also == "stride-pad, option A, zero-pad"
     assert "not in this experiment" in strategies_of(record, with_claims=True)[-1].summary
 

@@ -15,7 +15,7 @@ from resnet_shortcuts.analysis.claims.accuracy_claims import FromRuns
 from resnet_shortcuts.analysis.claims.judged import ANSWER, ASKER, AVG, A, B, C
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord
 
-CLAIMED = operator_claims.CLAIMED
+CLAIMED, FITTED = operator_claims.CLAIMED, operator_claims.FITTED
 TEXTS = {
     1: "Option A's identity is a 1x1 max-pool of stride 2.",
     2: "Option A throws 3/4 of the pixels away.",
@@ -56,7 +56,7 @@ def judge_claims(
     judged = [
         operator_claims.is_max_pool(facts), operator_claims.discards(facts), operator_claims.encodes(facts),
         operator_claims.lossless(facts), operator_claims.passes_gradient(facts),
-        from_runs.helps(ANSWER, AVG), from_runs.helps(AVG, ASKER, "their windows, 2x2 and 3x3, differ too"),
-        from_runs.hardly(), cost_claims.memory(record), cost_claims.time(record),
+        from_runs.concatenating_helps(), from_runs.maximum_hurts(), from_runs.hardly_raises(),
+        cost_claims.memory(record), cost_claims.time(record),
     ]  # fmt: skip
     return [Claim(number, TEXTS[number], *rest) for number, rest in enumerate(judged, start=1)]

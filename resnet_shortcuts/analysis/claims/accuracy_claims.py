@@ -1,16 +1,18 @@
-"""Claims 6 to 8, about accuracy, from paired runs on every network that has both strategies."""
+"""Claims 6 to 8, about accuracy, from runs on every network of the experiment."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+import math
+from collections.abc import Callable, Sequence
 
-from resnet_shortcuts.analysis import statistics
+from resnet_shortcuts.analysis import published
+from resnet_shortcuts.analysis.claims.contrasts import Contrast, contrasts, runs_of
 from resnet_shortcuts.analysis.claims.judged import (
     ANSWER,
     ASKER,
     AVG,
     FALSE,
+    MAX2,
     NOT_SETTLED,
     TRUE,
     A,
@@ -20,10 +22,16 @@ from resnet_shortcuts.analysis.claims.judged import (
     ends,
     signed,
 )
-from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, RunRecord, in_order, pretty_network
-from resnet_shortcuts.analysis.statistics import ALPHA, Paired
-from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS, Pair, count_failures, finished_by_seed
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order, pretty_network
+from resnet_shortcuts.analysis.verdicts import count_failures
+from resnet_shortcuts.data.data_config import NAMES
+from resnet_shortcuts.experiments.verdict_seal import LEAST_SEEDS
 from resnet_shortcuts.words import counted
+
+CONTRASTS = ((ANSWER, AVG), (MAX2, AVG), (MAX2, A), (B, A), (C, A))
+"""Of claim 6, of claim 7 (its window, its coverage and gradient gain held fixed) and of claim 8."""
+DRAWN = ("digits",)
+"""Sources of images that are no photographs: what holds on them is no evidence for real images."""
 
 
 class FromRuns:
@@ -32,85 +40,116 @@ class FromRuns:
     def __init__(self, record: ExperimentRecord, margin: float) -> None:
         self._record, self._margin = record, margin
         self._networks = in_order(run.network for run in record.runs)
-        compared = [(AVG, ASKER), (ANSWER, AVG)]
-        tests = {(net, *pair): self._test(net, *pair) for pair in compared for net in self._networks}
-        ready = {key: test for key, test in tests.items() if test.n >= LEAST_SEEDS}
-        adjusted = statistics.holm([test.p for test in ready.values()])
-        equal = statistics.holm([test.p_equal for test in ready.values()])
-        self._judged = {
-            key: (test, p, q) for (key, test), p, q in zip(ready.items(), adjusted, equal, strict=True)
-        }  # fmt: skip
+        trained = {run.shortcut for run in record.runs}
+        pairs = [pair for pair in CONTRASTS if trained.issuperset(pair)]
+        self._contrasts = contrasts(record, pairs, self._networks)
 
-    def helps(self, ours: str, theirs: str, caveat: str = "") -> Judged:
-        """Whether ``ours`` is better than ``theirs``: false if it is worse, or equal within the margin."""
-        verdicts, figures, intervals = [], [], []
-        for network in self._networks:
-            if (network, ours, theirs) not in self._judged:
-                continue
-            test, p, q = self._judged[network, ours, theirs]
-            settled = p < ALPHA
-            verdicts.append((TRUE if test.mean > 0 else FALSE) if settled else FALSE if q < ALPHA else NOT_SETTLED)
-            figures.append(self._figure(network, ours, theirs, test))
-            intervals.append(_interval(test))
-        if not verdicts:
-            return self._too_few([(ours, theirs)])
-        verdict = verdicts[0] if len(set(verdicts)) == 1 else NOT_SETTLED
-        source = self._source(f"margin {self._margin:g}, Holm{f'; {caveat}' if caveat else ''}")
+    def concatenating_helps(self) -> Judged:
+        """Claim 6: false if it is worse, or equal within the margin."""
+        return self._judge([(ANSWER, AVG)], self._helps)
+
+    def maximum_hurts(self) -> Judged:
+        """Claim 7: true only if the 2x2 maximum is worse than the average of its window and than the stride.
+
+        Option A has its coverage and gradient gain; a 3x3 maximum against a 2x2 average would compare windows, too.
+        """
+        lacking = [name for name in (MAX2, AVG, A) if not any(run.shortcut == name for run in self._record.runs)]
+        if lacking and any(run.shortcut == ASKER for run in self._record.runs):
+            what = f"{ASKER} and {AVG} differ in their windows, 3x3 and 2x2, too: {MAX2} is the control"
+            return NOT_SETTLED, f"not trained: {', '.join(lacking)}; {what}", "", self._todo([MAX2, AVG, A])
+        return self._judge([(MAX2, AVG), (MAX2, A)], self._hurts)
+
+    def hardly_raises(self) -> Judged:
+        """Claim 8: whether the gain of B and C over A stays under the margin, each of them, on every network."""
+        verdict, figure, interval, source = self._judge([(B, A), (C, A)], self._hardly, each=False)
+        if interval:
+            source += f"; 'hardly' is under {self._margin:g} points"
+            if self._record.regime.source in DRAWN:
+                verdict, figure = NOT_SETTLED, f"drawn digits are no evidence for real images; {figure}"
+        quoted = _published_gains()
+        return verdict, f"{figure}; published: {quoted}", interval, source
+
+    def _judge(
+        self, pairs: Sequence[tuple[str, str]], holds: Callable[[Sequence[Contrast]], str], *, each: bool = True
+    ) -> Judged:
+        """Judged on ``each`` network, all of which must agree, or over all of them at once."""
+        mine = [one for one in self._contrasts if (one.ours, one.theirs) in pairs]
+        ready = [one for one in mine if not one.waits_for]
+        if {(one.ours, one.theirs) for one in ready} != set(pairs):
+            return self._too_few(pairs, mine)
+        networks = in_order(one.network for one in ready)
+        groups = [[one for one in ready if one.network == network] for network in networks] if each else [ready]
+        verdicts = {holds(group) if len(group) >= len(pairs) else NOT_SETTLED for group in groups}
+        verdict = verdicts.pop() if len(verdicts) == 1 else NOT_SETTLED
+        figures, intervals = [self._figure(one) for one in ready], [_interval(one) for one in ready]
+        together = ", ".join(pretty_network(name) for name in networks)
+        most = max(one.seeds for one in ready)
+        source = f"runs: {self._record.regime.sentence(together)}, {counted(most, 'seed')}; margin {self._margin:g}, "
+        source += f"{counted(len(self._contrasts), 'interval')} that hold together at 95 %"
         return verdict, "; ".join(figures), "; ".join(intervals), source
 
-    def hardly(self) -> Judged:
-        """Whether the gain of B and C over A stays under the margin: each of them, on every network."""
-        tests = [(net, name, self._test(net, name, A)) for net in self._networks for name in (B, C)]
-        ready = [(net, name, test) for net, name, test in tests if test.n >= LEAST_SEEDS]
-        if {name for _, name, _ in ready} != {B, C}:
-            return self._too_few([(B, A), (C, A)])
-        above = statistics.holm([self._beyond(net, name, "greater") for net, name, _ in ready])
-        below = [self._beyond(net, name, "less") for net, name, _ in ready]
-        verdict = NOT_SETTLED
-        if any(p < ALPHA for p in above):
-            verdict = FALSE
-        elif all(p < ALPHA for p in below):
-            verdict = TRUE
-        figures = [self._figure(net, name, A, test) for net, name, test in ready]
-        intervals = [_interval(test) for _, _, test in ready]
-        source = self._source(f"'hardly' is under {self._margin:g} points")
-        return verdict, "; ".join(figures), "; ".join(intervals), source
+    def _helps(self, found: Sequence[Contrast]) -> str:
+        (one,) = found
+        if one.low > 0:
+            return TRUE
+        return FALSE if one.high < 0 or one.within(self._margin) else NOT_SETTLED
 
-    def _beyond(self, network: str, name: str, side: Literal["less", "greater"]) -> float:
-        """One-sided p that the gain over A is greater or less than the margin."""
-        return statistics.beyond(self._pair(network, name, A).differences, self._margin, side)
+    def _hurts(self, found: Sequence[Contrast]) -> str:
+        if all(one.high < 0 for one in found):
+            return TRUE
+        not_worse = [one.low > 0 or (one.within(self._margin) and one.high >= 0) for one in found]
+        return FALSE if any(not_worse) else NOT_SETTLED
 
-    def _pair(self, network: str, ours: str, theirs: str) -> Pair:
-        return Pair(*(finished_by_seed(self._runs(network, name)) for name in (ours, theirs)))
+    def _hardly(self, found: Sequence[Contrast]) -> str:
+        if any(one.low > self._margin for one in found):
+            return FALSE
+        return TRUE if all(one.high < self._margin for one in found) else NOT_SETTLED
 
-    def _test(self, network: str, ours: str, theirs: str) -> Paired:
-        return statistics.paired(self._pair(network, ours, theirs).differences, self._margin)
-
-    def _figure(self, network: str, ours: str, theirs: str, test: Paired) -> str:
+    def _figure(self, one: Contrast) -> str:
         """The mean difference; failures, which no mean of finished runs shows, come before it."""
-        where = f"{pretty_network(network)}: " if len(self._networks) > 1 else ""
-        failed = [(name, self._failures(network, name)) for name in (ours, theirs)]
-        told = "".join(f"{name} {words}, " for name, words in failed if words)
-        return f"{where}{told}{ours} − {theirs} = {signed(test.mean)} points, {counted(test.n, 'seed')}"
+        where = f"{pretty_network(one.network)}: " if len(self._networks) > 1 else ""
+        failed = [(name, self._failures(one.network, name)) for name in (one.ours, one.theirs)]
+        before = "".join(f"{name} {words}, " for name, words in failed if words)
+        lowers = f"{one.ours} lowers accuracy: " if one.high < 0 and one.theirs == A and one.ours in (B, C) else ""
+        difference = f"{one.ours} − {one.theirs} = {signed(one.mean)} points"
+        return f"{where}{before}{lowers}{difference}, {counted(one.seeds, 'seed')}"
 
     def _failures(self, network: str, name: str) -> str:
-        return count_failures(self._runs(network, name), self._record.fail_above).words()
+        return count_failures(runs_of(self._record, network, name), self._record.fail_above).words()
 
-    def _runs(self, network: str, name: str) -> list[RunRecord]:
-        return [run for run in self._record.runs if (run.network, run.shortcut) == (network, name)]
+    def _too_few(self, pairs: Sequence[tuple[str, str]], mine: Sequence[Contrast]) -> Judged:
+        sealed = bool(self._record.seals)
+        waiting = [
+            f"{pretty_network(one.network)}: {one.ours} and {one.theirs} "
+            + (f"wait for the look at {one.waits_for} seeds" if sealed else f"have {counted(one.seeds, 'common seed')}")
+            for one in mine
+            if one.waits_for
+        ]
+        names = in_order(name for pair in pairs for name in pair)
+        absent = [name for name in names if not any(run.shortcut == name for run in self._record.runs)]
+        figure = "; ".join([*waiting, *([f"not trained: {', '.join(absent)}"] if absent else [])])
+        return NOT_SETTLED, figure, "", self._todo(names)
 
-    def _too_few(self, pairs: Sequence[tuple[str, str]]) -> Judged:
-        tests = [(net, *pair, self._test(net, *pair).n) for net in self._networks for pair in pairs]
-        figures = [f"{pretty_network(net)}: {a} and {b} have {counted(n, 'common seed')}" for net, a, b, n in tests]
-        todo = f"train: {LEAST_SEEDS} common seeds or more of " + ", ".join(
-            in_order(name for pair in pairs for name in pair)
-        )
-        return NOT_SETTLED, "; ".join(figures), "", todo
-
-    def _source(self, how: str) -> str:
-        networks = ", ".join(pretty_network(name) for name in self._networks)
-        return f"runs: {self._record.regime.sentence(networks)}; {how}"
+    def _todo(self, names: Sequence[str]) -> str:
+        return f"train: {LEAST_SEEDS} common seeds or more of {', '.join(names)}"
 
 
-def _interval(test: Paired) -> str:
-    return "none: every seed gave the same" if test.constant else ends(test.low, test.high)
+def _interval(one: Contrast) -> str:
+    return "none: every seed gave the same" if math.isnan(one.low) else ends(one.low, one.high)
+
+
+def _published_gains() -> str:
+    """What is published of B and C over A in the same network: differences of the errors, in points."""
+    parts = []
+    for entry in published.data()["sets"]:
+        errors = {(row["network"], row["shortcut"]): row["error"] for row in entry["rows"]}
+        for network in in_order(network for network, _ in errors):
+            gains = [
+                f"{name} {signed(errors[network, A] - errors[network, name])}"
+                for name in (B, C)
+                if (network, A) in errors and (network, name) in errors
+            ]
+            if gains:
+                data = NAMES[entry["data"]["source"]]
+                parts.append(f"{entry['source']}, {pretty_network(network)} on {data}: {', '.join(gains)}")
+    return "; ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TRUE, FALSE, NOT_SETTLED = "true", "false", "not settled"
 A, B, C, ASKER, AVG, ANSWER = "stride-pad", "projection", "projection-all", "max-pad", "avg-pad", "avg-duplicate"
+MAX2 = "max2-pad"  # the control of claim 7
 Judged = tuple[str, str, str, str]  # verdict, the figure that decides, its interval, where it comes from
 
 

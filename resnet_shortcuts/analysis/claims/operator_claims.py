@@ -27,25 +27,39 @@ from resnet_shortcuts.analysis.claims.judged import (
     unmeasured,
 )
 from resnet_shortcuts.analysis.verdicts import LEAST_SEEDS
+from resnet_shortcuts.properties.property_row import DECODED as DECODED_AT
+from resnet_shortcuts.properties.property_row import WIDTHS
 
-CLAIMED = (A, ASKER, AVG)  # whose properties these claims need
+CLAIMED, FITTED = (A, ASKER, AVG), (A, ASKER)
+"""Whose properties these claims need, and for which of them decoders are fitted."""
+STILL_GAINING = 0.005
+"""Share of the variance; a decoder of twice the width that gets more than this beyond bounds nothing from above."""
 MUCH_GRADIENT = 0.1
 RANK, COVERAGE, INFLUENCE, GAIN, LINEAR = "rank / n", "coverage", "influence", "gradient gain", "linear"
 SINGULAR, STEM = "singular values", "gradient norm, stem"
 MAX_POOL = "1x1 max-pool of stride 2, then zeros"
-# Measures (c), (d) and (e) of information, each of which must agree before a claim about information is settled.
+# What the best linear decoder gets, of a linear operator: each must agree before claim 4 is settled.
 DECODED = {
     "information": "decoded from the operator's output",
     "block information, v1.5": "decoded from a v1.5 block's join",
     "block information, v1": "decoded from a v1 block's join",
 }
-_INPUTS = {"random": "white noise", "smooth field": "smooth fields", "real images": "digits"}
+_INPUTS = {
+    "random": "white noise",
+    "smooth field": "smooth fields",
+    "sparse field": "sparse fields",
+    "real images": "digits",
+}
 _OPERATOR = "the operator at a transition from 8 to 16 channels, 8 x 8"
 _REAL = (
     "smooth random fields, scikit-learn's digits (8 x 8) and what a ResNet-20 with option A that has "
     "learnt those hands to its transitions: not this experiment's data"
 )
-_LINEAR = "the decoder is the best linear one: of the maximum, which is not linear, others may get more"
+_DECODERS = (
+    f"{_OPERATOR}, white noise; decoders (ridge regression and a convolutional network of {WIDTHS[1]} channels, bounds "
+    f"from below; no figure where {WIDTHS[1]} get over 0.5 points more than {WIDTHS[0]}) on sparse fields (three in "
+    f"four zero), {_REAL}"
+)
 _EXACT = "exact, even sizes"
 
 
@@ -118,7 +132,7 @@ class Facts:
 
     def source(self, what: str) -> str:
         """Where figures come from: the command, the seeds, and what was measured on what."""
-        return f"rsc verify --seeds {self.seeds} --gradients 56: {what}"
+        return f"rsc verify --seeds {self.seeds} --gradients 56 --decoders: {what}"
 
 
 def _unmeasured(what: str) -> Judged:
@@ -172,21 +186,30 @@ def _input(on: str) -> str:
 
 
 def encodes(facts: Facts) -> Judged:
-    """Claim 3: rank, decoder and whole block must agree on every input, each by its whole interval."""
-    parts, found = [], []
-    for what in (RANK, *DECODED):
-        pairs = facts.paired(ASKER, A, what)
-        if not pairs:
-            return _unmeasured("rank, and what can be decoded of operator and block, were not")
-        name = DECODED.get(what, what)
-        shown = [f"{_input(on)} {percent(ours)} / {percent(theirs)}" for on, (ours, theirs, _) in pairs.items()]
-        parts.append(f"{name}: {', '.join(shown)}")
-        found += [(f"{name}, {_input(on)}", difference) for on, (_, _, difference) in pairs.items()]
-    signs = [one.sign() for _, one in found]
+    """Claim 3: rank, and what decoders get back of every input, must agree, each by its whole interval.
+
+    A decoder bounds from below, so a figure that still gains with the width of its decoder decides nothing.
+    """
+    narrow, wide = (facts.paired(ASKER, A, DECODED_AT.format(width)) for width in WIDTHS)
+    ranks = facts.paired(ASKER, A, RANK)
+    if not (ranks and wide and narrow):
+        return unmeasured("rank, and what decoders get back, were not", "run: rsc verify --all --decoders")
+    judged = [(f"{RANK}, {_input(on)}", difference, difference.sign()) for on, (_, _, difference) in ranks.items()]
+    gaining = []
+    for on, (ours, theirs, difference) in wide.items():
+        bounds = on in narrow and max(ours - narrow[on][0], theirs - narrow[on][1]) > STILL_GAINING
+        gaining += [_input(on)] if bounds else []
+        judged.append((f"decoded, {_input(on)}", difference, 0 if bounds else difference.sign()))
+    signs = [sign for *_, sign in judged]
     count = ", ".join(f"{signs.count(sign)} {word}" for sign, word in ((1, "more"), (-1, "less"), (0, "not clear")))
     verdict = TRUE if set(signs) == {1} else FALSE if set(signs) == {-1} else NOT_SETTLED
-    figure = f"{ASKER} / {A}, {len(signs)} measures: {count}; {'; '.join(parts)}"
-    return verdict, figure, _least_clear(found), facts.source(f"white noise, {_REAL}; {_LINEAR}")
+    figure = f"{ASKER} / {A}, {len(signs)} measures: {count}"
+    for what, pairs in ((RANK, ranks), ("decoded", wide)):
+        shown = [f"{_input(on)} {percent(ours)} / {percent(theirs)}" for on, (ours, theirs, _) in pairs.items()]
+        figure += f"; {what}: {', '.join(shown)}"
+    if gaining:
+        figure += f"; wider decoders still get more of {', '.join(gaining)}"
+    return verdict, figure, _least_clear([(name, one) for name, one, _ in judged]), facts.source(_DECODERS)
 
 
 def _least_clear(found: Sequence[tuple[str, Estimate]]) -> str:
