@@ -29,6 +29,11 @@ def _compiled_part_loads() -> bool:
     return bool(compiled)
 
 
+def plain_import_works() -> bool:
+    """Whether ``import torchvision`` works without this module: its compiled part fits this torch."""
+    return _compiled_part_loads()
+
+
 def import_torchvision() -> ModuleType:
     """torchvision, importable beside a CPU build of torch too. Raises ImportError where it is not installed."""
     if not _declared and not _compiled_part_loads():

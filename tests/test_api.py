@@ -59,14 +59,24 @@ def test_the_examples_of_docstrings_run(module):
     assert not results.failed
 
 
+def test_the_example_of_register_runs_in_a_process_of_its_own():
+    code = (
+        "import doctest\n"
+        "from resnet_shortcuts.shortcuts import registration\n"
+        "results = doctest.testmod(registration)\n"
+        "assert results.attempted and not results.failed, results\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_public_name_says_what_it_takes_gives_and_raises_with_an_example():
     import resnet_shortcuts.api as api
 
     for name in set(rs.__all__) - {"__version__"}:
         public = getattr(api, name)
         assert public.__doc__, name
-        if name != "register":
-            assert "Example:" in public.__doc__, name
+        assert "Example:" in public.__doc__, name
         members = vars(public).items() if isinstance(public, type) else ()
         for method, value in members:
             if callable(value) and not method.startswith("_"):

@@ -67,6 +67,8 @@ MEANINGS: dict[str, str] = {
     "run.evaluate_every": "epochs between evaluations; the last epoch is always evaluated",
     "run.checkpoint_seconds": "seconds between two checkpoints of a run; at least 50 times what writing "
     "one takes (run.json: `checkpoints`)",
+    "run.keep_weights": "whether the trained weights and a model card are stored with each result; auto: up to 50 MB a "
+    "run",
     "cost": "the cost pass at the end of `rsc train`",
     "cost.measure": "whether costs are measured",
     "cost.seconds": "time budget for measuring step times",

@@ -41,9 +41,14 @@ def _versions() -> list[dict[str, Any]]:
         except metadata.PackageNotFoundError:
             rows.append(_row(package, "not installed", "wrong", "run 'make setup'"))
     try:
-        from resnet_shortcuts.torchvision_import import import_torchvision
+        from resnet_shortcuts.torchvision_import import import_torchvision, plain_import_works
 
+        plain = plain_import_works()
         import_torchvision()
+        if not plain:
+            todo = "install the torchvision made for this torch, or import it as docs/python.md shows"
+            what = "plain import fails: its compiled part does not fit this torch; through this package it works"
+            rows.append(_row("import torchvision", what, "note", todo))
     except (ImportError, RuntimeError) as error:
         rows.append(
             _row(
