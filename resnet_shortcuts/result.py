@@ -74,14 +74,23 @@ class Result:
         return "\n".join([*answer(self._verdicts).lines(), *self._notes])
 
     def figure(self, name: str = "accuracy") -> Figure:
-        """A figure of the report: accuracy, differences, networks, accuracy-vs-cost, ...
+        """A figure of the report: accuracy (differences to the baseline), cost, dependence, curves-accuracy, ...
+
+        With several networks its name ends with one: ``cost-cifar-resnet-20``.
 
         Raises:
             UsageError: the results do not allow a figure of this name (with the names that they do).
         """
         from resnet_shortcuts.analysis.figures import figures
 
-        drawings = {drawing.name: drawing for drawing in figures(self._verdicts)}
+        networks = {network for network, _ in self._verdicts.failures}
+        ending = f"-{next(iter(networks))}" if len(networks) == 1 else ""
+        drawings = {drawing.name.removesuffix(ending): drawing for drawing in figures(self._verdicts)}
+        drawings |= {
+            name.replace("differences", "accuracy"): drawing
+            for name, drawing in drawings.items()
+            if name.startswith("differences")
+        }
         if name not in drawings:
             raise UsageError(f"no figure {name!r} of these results", "figure", did_you_mean(name, drawings))
         return drawings[name].figure
