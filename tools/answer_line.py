@@ -1,4 +1,4 @@
-"""How far the reference sweep is, as the README says it: ``python -m tools.answer_line`` writes the line anew.
+"""The README's answer from the reference sweep, or how far the sweep is: ``python -m tools.answer_line`` rewrites it.
 
 No verdict stands there before all runs are done: they were fixed in advance, and so was the one look at them.
 """
@@ -7,7 +7,10 @@ import json
 import re
 from pathlib import Path
 
+from resnet_shortcuts.analysis.answer import answer
+from resnet_shortcuts.analysis.judging import judged
 from resnet_shortcuts.durable import write_file
+from resnet_shortcuts.experiments.store import Experiment
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -23,10 +26,13 @@ def done(runs: Path = RUNS) -> int:
 
 
 def line(number: int) -> str:
-    """The sentences on the first screen."""
+    """The sentences on the first screen; no verdict before every run is done."""
     if number < PLANNED:
         return f"**{number} of {PLANNED} runs done.** No verdict is computed before all {PLANNED} are."
-    return f"**All {PLANNED} runs done.** The answer: `rsc compare answer-resnet20 --results results/reference`"
+    experiment = Experiment(RUNS.parents[1], RUNS.parent.name)
+    conclusion = answer(judged([experiment], None, None)[0])
+    command = f"rsc compare {experiment.name} --results results/reference"
+    return f"**{' '.join(conclusion.sentences)}** (`{command}`)"
 
 
 def updated(readme: str, number: int) -> str:
