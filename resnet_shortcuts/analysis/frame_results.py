@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from resnet_shortcuts.analysis.experiment_records import FAILED, ExperimentRecord, Regime, RunRecord, in_order
 from resnet_shortcuts.analysis.verdicts import Verdicts, judge
 from resnet_shortcuts.errors import DataError, UsageError
 from resnet_shortcuts.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = {"strategy": ("strategy", "shortcut"), "seed": ("seed",), "score": ("score", "test_accuracy", "accuracy")}
 """Names of columns that are looked for where none is given."""
@@ -18,6 +21,8 @@ COLUMNS = {"strategy": ("strategy", "shortcut"), "seed": ("seed",), "score": ("s
 
 def read_runs(path: Path) -> pd.DataFrame:
     """The rows of a CSV file, one a run. Raises DataError where it cannot be read."""
+    import pandas as pd
+
     try:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -53,6 +58,8 @@ def _column(frame: pd.DataFrame, key: str, name: str | None) -> str:
 
 def _records(frame: pd.DataFrame, columns: dict[str, str], network: str | None) -> Iterator[RunRecord]:
     """The rows as runs. Raises UsageError."""
+    import pandas as pd
+
     try:
         scores = pd.to_numeric(frame[columns["score"]])
     except (ValueError, TypeError) as error:
@@ -70,8 +77,7 @@ def _records(frame: pd.DataFrame, columns: dict[str, str], network: str | None) 
         if key in seen:
             raise UsageError(f"strategy {name!r} has seed {label!r} twice", columns["seed"], "give one row a run")
         seen.add(key)
-        finite = pd.notna(score) and abs(score) != float("inf")
-        if finite:
+        if math.isfinite(score):
             yield RunRecord(*key, test_accuracy=float(score))
         else:
             yield RunRecord(*key, status=FAILED, reason="no score")

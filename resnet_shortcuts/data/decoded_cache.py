@@ -89,7 +89,7 @@ def new_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.
 
 def publish(staging: Path, target: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest last, force all to disk, and give the folder its final name in one step."""
-    manifest["stat"] = _stats(staging)
+    manifest = {key: value for key, value in manifest.items() if key != _SEAL} | {"stat": _stats(staging)}
     manifest[_SEAL] = digest([manifest])
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     durable.publish_folder(staging, target)

@@ -158,7 +158,8 @@ def test_a_node_without_the_data_gets_them_from_home_and_checks_them(rig, shared
 
     monkeypatch.setattr(prepare, "prepare", nothing)
     monkeypatch.setattr(fenced_home, "CHUNK", 10_000)
-    assert train_on_node(dataset=tmp_path / "elsewhere")["event"] == "done"
+    event = train_on_node(dataset=tmp_path / "elsewhere")
+    assert event["event"] == "done", event
     (fetched,) = (tmp_path / "node-cache" / "data").glob("fetched-*")
     for path in rig.dataset.glob("*.npy"):
         assert (fetched / path.name).read_bytes() == path.read_bytes()
