@@ -36,7 +36,7 @@ class Images:
 
     def of(self, part: str) -> Iterator[tuple[str, int, np.ndarray]]:
         """Class, number and pixels (H, W, 3) of each image of a part, ``train`` or another word for test."""
-        pixels, labels = self.train if part.casefold().startswith("train") else self.test
+        pixels, labels = self.train if "train" in part.casefold() else self.test
         for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
             yield self.classes[label], number, image
 
@@ -180,6 +180,10 @@ def _train_labels(rows: list[tuple[str, str]]) -> dict[str, str | bytes]:
     }
 
 
+def _metadata(path: str, header: str) -> Callable[[list[tuple[str, str]]], dict[str, str | bytes]]:
+    return lambda rows: {path: "\n".join([header, *(f"{name},{label}" for name, label in reversed(rows))])}
+
+
 def _unlabelled_test(root: Path, images: Images) -> None:
     for number in range(3):
         put(root / "test" / f"{number}.png", png(np.full((32, 32, 3), number, np.uint8)))
@@ -280,7 +284,7 @@ LAYOUTS = [
         Layout(
             "image-folder", f"`train/CLASS/*` and `{word}/CLASS/*`", class_folders("train", word), _FOLDERS.format(word)
         )
-        for word in ("test", "val", "valid", "validation", "eval")
+        for word in ("test", "val", "valid", "validation", "validate", "eval", "dev")
     ),
     Layout(
         "image-folder",
@@ -299,6 +303,38 @@ LAYOUTS = [
         "any of these in a folder of its own (`NAME/train/...`), as archives unpack",
         class_folders("pets/train", "pets/test"),
         _FOLDERS.format("test"),
+    ),
+    Layout(
+        "image-folder",
+        "folders with the word in their name, if one has it: `seg_train/CLASS/*`, `test_images/CLASS/*`",
+        class_folders("seg_train", "test_images"),
+        "class folders in seg_train/ and class folders in test_images/",
+    ),
+    Layout(
+        "image-folder",
+        "`train/train/CLASS/*` and `test/test/CLASS/*`: a folder in a folder, as some archives unpack",
+        class_folders("train/train", "test/test"),
+        "class folders in train/train/ and class folders in test/test/",
+    ),
+    Layout(
+        "image-folder",
+        "flat `train/*` and `test/*` with `train.csv` and `test.csv` (or `trainLabels.csv`, `train_labels.csv`, "
+        "`train/labels.csv`, `train/metadata.csv`, ...): a column of file names, a column of classes",
+        both(
+            flat("train", lambda number: f"{number}.png", _metadata("train/metadata.csv", "file_name,label")),
+            flat("test", lambda number: f"{number}.png", _metadata("test.csv", "Path,ClassId")),
+        ),
+        "labels from metadata.csv in train/ and labels from test.csv in test/",
+    ),
+    Layout(
+        "image-folder",
+        "`images/CLASS/*` beside other folders, with `data.test_fraction: 0.2`",
+        both(
+            lambda root, images: class_folders("")(root / "images", images),
+            lambda root, images: put(root / "annotations" / "0.xml", "<x/>"),
+        ),
+        "one folder of classes, 20% of each class for testing",
+        {"test_fraction": 0.2},
     ),
     Layout(
         "image-folder",
@@ -334,7 +370,9 @@ LAYOUTS = [
         {"test_fraction": 0.2},
     ),
     *(
-        Layout(source, f"`{name}`", _published(kind, archive=True), f"{kind} version")
+        Layout(
+            source, f"`{name}` (or that file itself as `data.root`)", _published(kind, archive=True), f"{kind} version"
+        )
         for source, number in (("cifar10", 10), ("cifar100", 100))
         for kind in ("python", "binary")
         for name in [f"cifar-{number}-{kind}.tar.gz"]
@@ -414,6 +452,12 @@ LAYOUTS = [
     *(
         Layout(source, "`train/WNID/*` and `val/WNID/*`", class_folders("train", "val"), _FOLDERS.format("val"))
         for source in ("imagenet", "imagenette")
+    ),
+    Layout(
+        "imagenet",
+        "`ILSVRC2012_img_train/WNID/*` and `ILSVRC2012_img_val/WNID/*`",
+        class_folders("ILSVRC2012_img_train", "ILSVRC2012_img_val"),
+        "class folders in ILSVRC2012_img_train/ and class folders in ILSVRC2012_img_val/",
     ),
     Layout(
         "imagenet",

@@ -120,6 +120,10 @@ def test_copies_within_a_class_are_nobodys_business(image_folder, tmp_path):
         "train/cat/._0.png",
         "train/cat/.nfs0000001",
         "train/Picasa.ini",
+        "train/cat/@tmp/x.png",
+        "train/cat/ZbThumbnail.info",
+        "test/Network Trash Folder/x.png",
+        "train/cat/Temporary Items/x.png",
     ],
 )
 def test_system_files_and_thumbnails_are_passed_over_and_counted(image_folder, tmp_path, path):

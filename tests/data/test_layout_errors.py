@@ -58,7 +58,13 @@ def test_class_folders_without_a_split_lead_to_test_fraction(image_folder, tmp_p
             ["pets-000000.tar", "pets-000001.tar"],
             "WebDataset tar shards and other containers are not read (pets-000000.tar)",
         ),
+        (["x.tfrecord-00000-of-00001"], "other containers are not read (x.tfrecord-00000-of-00001)"),
+        (["train/data-00000-of-00001.arrow"], "other containers are not read (data-00000-of-00001.arrow)"),
+        (["train/0.tar", "val/0.tar"], "WebDataset tar shards and other containers are not read (0.tar)"),
         (["data.zip"], "unpack data.zip there"),
+        (["train/cats.tar.gz"], "unpack cats.tar.gz there"),
+        (["train/0.png", "train.csv"], "name the columns of train.csv 'image' and 'label'"),
+        (["train/a/0.png", "train/b/0.png", "val/0.png", "val/metadata.csv"], "name the columns of val/metadata.csv"),
         (["cat.jpg", "dog.jpg"], "found 2 files (.jpg)"),
         ([], "found nothing"),
     ],
@@ -67,8 +73,40 @@ def test_other_contents_are_named(tmp_path, names, message):
     root = tmp_path / "data"
     root.mkdir()
     for name in names:
-        (root / name).write_bytes(b"")
+        layouts.put(root / name, b"")
     assert message in refusal(root, tmp_path)
+
+
+@pytest.mark.parametrize("part", ["train", "test", "val", "train_station"])
+def test_a_class_named_like_a_split_is_a_class_where_it_lies_among_classes(tmp_path, part):
+    """As in CIFAR-100 and COCO, which have a class ``train``."""
+    for label, name in enumerate(("bus", "car", part)):
+        for number in range(5):
+            write_image(tmp_path / "data" / name / f"{number}.png", noise(10 * label + number))
+    spec = FOLDER.model_copy(update={"test_fraction": 0.2})
+    assert describe(prepare(spec, data_root=tmp_path / "data", cache=tmp_path))["classes"] == ["bus", "car", part]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [("train_a", "train_b", "val"), ("set_1", "validation"), ("fold", "test_1", "test_2"), ("bus", "train_station")],
+)
+def test_parts_of_a_data_set_are_never_taken_for_its_classes(tmp_path, parts):
+    for place, part in enumerate(parts):
+        for name in ("cat", "dog"):
+            write_image(tmp_path / "data" / part / name / "0.png", noise(place))
+    assert "no train/ folder" in refusal(tmp_path / "data", tmp_path, test_fraction=0.2)
+
+
+def test_an_archive_itself_may_be_the_root(tmp_path, monkeypatch):
+    from resnet_shortcuts.data.sources import cifar
+
+    monkeypatch.setitem(cifar.PUBLISHED, "cifar10", layouts.small(cifar.CIFAR10))
+    layout = next(layout for layout in layouts.LAYOUTS if layout.files.startswith("`cifar-10-binary.tar.gz`"))
+    layout.write(tmp_path / "data", layouts.CIFAR10)
+    spec = DataSpec(source="cifar10", root=str(tmp_path / "data" / "cifar-10-binary.tar.gz"))
+    manifest = describe(prepare(spec, data_root=None, cache=tmp_path / "cache"))
+    assert manifest["vouched"] == "MD5 of cifar-10-binary.tar.gz"
 
 
 def test_unknown_labels_of_a_test_set_lead_to_a_split(tmp_path):

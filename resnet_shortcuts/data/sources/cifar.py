@@ -151,6 +151,8 @@ def find(spec: DataSpec, data_root: Path | None, cache: Path, progress: Progress
     cache."""
     cifar, downloads = PUBLISHED[spec.source], cache / "downloads"
     base = base_folder(spec, data_root)
+    if base is not None and base.name in {archive.name for archive in cifar.archives} and base.is_file():
+        base = base.parent
     places = [downloads] if base is None else [base, downloads]
     try:
         copies = [copy for place in places for copy in copies_in(place, cifar)]

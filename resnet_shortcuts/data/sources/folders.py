@@ -1,6 +1,7 @@
 """Data sets of image files: ImageNet and its relatives, CIFAR as images, and a user's own, in every usual layout."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +14,18 @@ from resnet_shortcuts.data.sources.image_sets import Files, Kind, Opened, check_
 from resnet_shortcuts.data.sources.listing import Classes, Skipped
 from resnet_shortcuts.errors import DataError
 
-_TRAIN = ("train", "training")
-_TEST = ("test", "testing")
-_VALIDATION = ("val", "valid", "validation", "eval", "evaluation", "dev")
-
+_TRAIN = ("train", "training", "trn")
+_TEST = ("test", "testing", "tst")
+_VALIDATION = ("val", "valid", "validation", "validate", "eval", "evaluation", "dev")
+_CONTAINERS = re.compile(
+    r".*\.(tar|tfrecords?|lmdb|mdb|h5|hdf5|beton|arrow|npz|npy|mat|pkl|pickle)|.*\.tfrecords?-.*", re.S
+)
+_ARCHIVES = re.compile(r".*\.(zip|tgz|tar\.gz|tar\.xz|tar\.bz2|7z|rar)", re.S)
 
 _IMAGENETTE_URL = "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz"
 _TINY_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 KINDS = {
-    "image-folder": Kind(""),
+    "image-folder": Kind("", ("images",)),
     "tiny-imagenet": Kind(
         "Tiny ImageNet",
         ("tiny-imagenet-200", "tiny-imagenet"),
@@ -81,18 +85,23 @@ def find_below(spec: DataSpec, base: Path, kind: Kind) -> Source | None:
 
 
 def _nothing_found(base: Path, kind: Kind) -> DataError:
-    there = listing.what_is_there(base)
-    names = [path.name for path in sorted(base.iterdir())]
-    shards = [name for name in names if name.endswith((".tar", ".tfrecord", ".lmdb", ".h5", ".beton"))]
-    packed = [name for name in names if name.endswith((".zip", ".tgz", ".tar.gz", ".tar.xz", ".7z", ".rar"))]
-    if shards:
-        what = f"WebDataset tar shards and other containers are not read ({shards[0]})"
-        return DataError(what, str(base), "unpack them into a folder a class, or convert them to parquet")
-    if packed:
-        return DataError(f"nothing unpacked (found {there})", str(base), f"unpack {packed[0]} there")
     tried = "".join(f", {name}/train/" for name in kind.below)
-    todo = f"put class folders under train/ and test/ (or val/){kind.get}"
-    return DataError(f"no train/ folder (looked for train/{tried}; found {there})", str(base), todo)
+    what = f"no train/ folder (looked for train/{tried}; found {listing.what_is_there(base)})"
+    return _packed(base) or DataError(what, str(base), f"put class folders under train/ and test/ (or val/){kind.get}")
+
+
+def _packed(folder: Path) -> DataError | None:
+    """The error for a folder that holds containers or archives instead of image files; None where it does not."""
+    names = [path.name for path in sorted(folder.iterdir())]
+    containers = [name for name in names if _CONTAINERS.fullmatch(name)]
+    archives = [name for name in names if _ARCHIVES.fullmatch(name)]
+    if containers:
+        what = f"WebDataset tar shards and other containers are not read ({containers[0]})"
+        return DataError(what, str(folder), "unpack them into a folder a class, or convert them to parquet")
+    if archives:
+        what = f"nothing unpacked (found {listing.what_is_there(folder)})"
+        return DataError(what, str(folder), f"unpack {archives[0]} there")
+    return None
 
 
 # -- layouts -----------------------------------------------------------------------------------------------------------
@@ -111,29 +120,58 @@ class _Split:
 def _split_folders(spec: DataSpec, root: Path, kind: Kind) -> Source | None:
     """train/ and test/ (or val/, ...), each with a folder a class, or flat with a file of labels."""
     skipped = Skipped()
-    names = {name.casefold(): name for name in listing.folder_names(root, Skipped())}
-    train_name = next((names[word] for word in _TRAIN if word in names), None)
+    names = listing.folder_names(root, Skipped())
+    words = (*_TEST, *_VALIDATION) if kind.name == "" or kind.classes else (*_VALIDATION, *_TEST)
+    train_name, candidates = next(_split_names(names, _TRAIN), None), list(_split_names(names, words))
     if train_name is None:
         return None
+    if train_name.casefold() not in _TRAIN and not candidates:
+        others = (name for name in names if name != train_name)
+        if any(listing.holds_images(root / name) for name in others):  # a class, such as train_station
+            return None
     train = _split(root, train_name, kind, skipped)
     if train is None:
-        if parquet.shards(root):
+        if parquet.shards(root) or _is_class(root, train_name, names):
             return None
-        there = listing.what_is_there(root / train_name)
-        what = f"no class folders (found {there})"
-        raise DataError(what, str(root / train_name), "put a folder of images a class there")
+        what = f"no class folders (found {listing.what_is_there(root / train_name)})"
+        todo = label_tables.unknown_columns(root, train_name) or "put a folder of images a class there"
+        raise _packed(root / train_name) or DataError(what, str(root / train_name), todo)
     if 2 * len(set(kind.classes) & set(train.classes)) < len(kind.classes):
         return None  # another data set in the same folder
-    words = (*_TEST, *_VALIDATION) if kind.name == "" or kind.classes else (*_VALIDATION, *_TEST)
-    candidates = [names[word] for word in words if word in names]
     splits = (_split(root, name, kind, skipped, train.classes) for name in candidates)
     test = next((split for split in splits if split), None)
     if test is None and spec.test_fraction is None:
         raise _no_test(root, candidates, words[0])
     if test:
         listing.same_classes(root, train.classes, test.classes)
-    layout = f"{train.how} in {train_name}/" + (f" and {test.how} in {test.folder}/" if test else "")
+    layout = f"{train.how} in {train.folder}/" + (f" and {test.how} in {test.folder}/" if test else "")
     return _from_files(spec, root, kind, train, test, layout, skipped)
+
+
+def _split_names(names: Sequence[str], words: Sequence[str]) -> Iterator[str]:
+    """The folders that these words name, in their order: exactly first, then as the only one with the word as a part of
+    its name (``ILSVRC2012_img_val``, ``train_images``, ``train2017``)."""
+    for word in words:
+        yield from (name for name in names if name.casefold() == word)
+    for word in words:
+        partly = [name for name in names if word in _parts(name) and name.casefold() not in words]
+        if len(partly) == 1:
+            yield partly[0]
+
+
+def _parts(name: str) -> list[str]:
+    return re.split(r"[^a-z]+", name.casefold())
+
+
+def _is_class(root: Path, name: str, names: Sequence[str]) -> bool:
+    """Whether a folder named like a split is a class: it holds images itself, and so do folders beside it that are
+    named like no split. CIFAR-100 and COCO have a class ``train``."""
+
+    def holds_itself(folder: str) -> bool:
+        return not listing.folder_names(root / folder, Skipped()) and bool(listing.loose_images(root, folder))
+
+    beside = [other for other in names if not {*_TRAIN, *_TEST, *_VALIDATION} & set(_parts(other))]
+    return holds_itself(name) and any(holds_itself(other) for other in beside)
 
 
 def _no_test(root: Path, candidates: list[str], word: str) -> DataError:
@@ -143,15 +181,17 @@ def _no_test(root: Path, candidates: list[str], word: str) -> DataError:
         return DataError(what, str(root), f"put class folders under test/ or val/, {split}")
     there = listing.what_is_there(root / candidates[0])
     files = "val_annotations.txt, LOC_val_solution.csv"
-    todo = f"sort them into class folders, put the file of labels beside them ({files}), {split}"
+    named = label_tables.unknown_columns(root, candidates[0])
+    todo = named or f"sort them into class folders, put the file of labels beside them ({files}), {split}"
     return DataError(f"no class folders, and the labels are unknown (found {there})", str(root / candidates[0]), todo)
 
 
 def _split(root: Path, name: str, kind: Kind, skipped: Skipped, known: tuple[str, ...] = ()) -> _Split | None:
     """Class folders with images win over a file of labels, which many sorting scripts leave behind."""
     classes = list(listing.folder_names(root / name, skipped))
-    if len(classes) == 1 and not known and len(inner := listing.folder_names(root / name / classes[0], skipped)) > 1:
-        name, classes = f"{name}/{classes[0]}", list(inner)  # a folder in a folder
+    only = classes[0] if len(classes) == 1 and classes[0] not in known else None
+    if only and len(inner := listing.folder_names(root / name / only, skipped)) > 1:
+        name, classes = f"{name}/{only}", list(inner)  # a folder in a folder
     if "images" not in known and (known or classes == ["images"]):
         classes = [folder for folder in classes if folder != "images"]
     if classes and (not known or any(listing.holds_images(root / name / folder) for folder in classes)):
@@ -195,7 +235,8 @@ def _one_folder(spec: DataSpec, root: Path, kind: Kind) -> Source | None:
     classes = tuple(name for name in listing.folder_names(root, skipped) if listing.holds_images(root / name))
     if kind.classes and set(classes) != set(kind.classes):
         return None
-    if len(classes) < 2 or any(name.casefold() in (*_TRAIN, *_TEST, *_VALIDATION) for name in classes):
+    splits = [name for name in classes if {*_TRAIN, *_TEST, *_VALIDATION} & set(_parts(name))]
+    if len(classes) < 2 or not all(_is_class(root, name, classes) for name in splits):
         return None
     if spec.test_fraction is None:
         what = f"no train/ folder: {len(classes)} class folders without a split"

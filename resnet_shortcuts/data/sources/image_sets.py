@@ -138,7 +138,8 @@ def source_of(
         train = train.take(_chosen_rows(spec, names, train.labels))
         native = side or train.side()
         train_part, test_part = (_part(images, native, exact=side is None) for images in (train, test))
-        name = kind.name or root.name or str(root)
+        own = root.parent if root.name in kind.below else root
+        name = kind.name or own.name or str(root)
         parts = (train_part, test_part, resolution)
         return Contents(name, shown, names, *parts, skipped=dict(skipped), unsorted=tuple(skipped.unsorted))
 

@@ -15,9 +15,16 @@ from resnet_shortcuts.data.sources.listing import Classes, Listed, Skipped
 from resnet_shortcuts.errors import DataError
 
 _LIMIT = 256 * 2**20
-_NAMES = frozenset({"id", "image", "imageid", "image_id", "filename", "file_name", "file", "path", "name"})
-_LABELS = frozenset({"label", "class", "wnid", "category", "target", "predictionstring"})
+_NAMES = frozenset({
+    *("id", "image", "imageid", "image_id", "filename", "file_name", "file", "path", "name", "filepath", "file_path"),
+    *("image_path", "img_path", "image_name", "img_name", "img"),
+})  # fmt: skip
+_LABELS = frozenset({
+    *("label", "class", "wnid", "category", "target", "predictionstring", "labels", "classid", "class_id", "label_id"),
+    *("class_name", "classname", "label_name"),
+})  # fmt: skip
 _DEVKITS = ("", "ILSVRC2012_devkit_t12/data/", "ILSVRC2012_devkit_t12/", "devkit/data/", "devkit/", "data/")
+_BESIDE = ("Labels.csv", "_labels.csv", ".csv")
 
 Labels = dict[str, tuple[str, str]]
 """The class of each image, by file name with or without suffix, and the file and line that say so."""
@@ -33,8 +40,8 @@ class Table:
 
 def find(root: Path, part: str) -> Table | None:
     """The labels of the flat folder ``root/part`` (``part`` is ``train`` or what the test folder is called)."""
-    readers: dict[str, Callable[[Path], Labels]] = {f"{part}/labels.csv": _csv}
-    readers |= dict.fromkeys((f"{part}Labels.csv", f"{part}_labels.csv", f"{part}.csv"), _csv)
+    readers: dict[str, Callable[[Path], Labels]] = dict.fromkeys((f"{part}/labels.csv", f"{part}/metadata.csv"), _csv)
+    readers |= dict.fromkeys([f"{part}{end}" for end in _BESIDE], _csv)
     if not part.casefold().startswith("train"):
         readers[f"{part}/val_annotations.txt"] = _annotations
         for up in ("", "../", "../../", "../../../"):  # Kaggle's file lies three folders above ILSVRC/Data/CLS-LOC
@@ -47,6 +54,14 @@ def find(root: Path, part: str) -> Table | None:
         path = (root / name).resolve()
         if path.is_file() and (read is not _csv or all(_columns(path))):
             return Table(path, functools.partial(read, path))
+    return None
+
+
+def unknown_columns(root: Path, part: str) -> str | None:
+    """What to do about a CSV beside the flat folder ``root/part`` whose columns say nothing to us, if there is one."""
+    for name in (f"{part}/labels.csv", f"{part}/metadata.csv", *(f"{part}{end}" for end in _BESIDE)):
+        if (root / name).is_file():
+            return f"name the columns of {name} 'image' and 'label'"
     return None
 
 

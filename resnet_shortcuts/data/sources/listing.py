@@ -18,7 +18,8 @@ _NOTES = frozenset({".txt", ".csv", ".md", ".json", ".xml", ".ini", ".db", ".htm
 _SYSTEM = frozenset({
     *("@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "lost+found", "$recycle.bin"),
     *("system volume information", "recycler", "recycled", "__pycache__", "cvs", "thumbs.db", "ehthumbs.db"),
-    *("desktop.ini", "picasa.ini", "icon\r", "found.000"),
+    *("desktop.ini", "picasa.ini", "icon\r", "found.000", "@tmp", "network trash folder", "temporary items"),
+    *("zbthumbnail.info", "albumart.pamp"),
 })  # fmt: skip
 _THUMBNAILS = frozenset({"thumbs", "thumbnails", "_thumbs", "_thumbnails", "thumb", "_thumb"})
 _SHOWN, _LISTED = 5, 20
