@@ -28,6 +28,7 @@ from pydantic_core import core_schema
 from resnet_shortcuts.config import yaml_lines
 from resnet_shortcuts.config.config_errors import problems_of
 from resnet_shortcuts.config.config_names import experiment_name, find_config, is_name
+from resnet_shortcuts.config.stored_config import is_stored, with_data_found_here
 from resnet_shortcuts.config.yaml_lines import Document, kind
 from resnet_shortcuts.cost.cost_request import CostSpec
 from resnet_shortcuts.data.data_config import DataSpec
@@ -258,7 +259,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Docu
         except UsageError as error:
             problems.append(error)
     raise_all(problems)
-    data = document.data
+    data = with_data_found_here(document)
     if "name" not in data:
         name = experiment_name(path)
         if not name:
@@ -290,8 +291,7 @@ def _in_current_format(document: Document, path: Path) -> Document:
     A config without ``config_format`` is of today's format, except where it is stored with an experiment: those were
     written before the key was.
     """
-    stored = path.name == "config.yaml" and (path.parent / "plan.json").exists()
-    written = document.data.get("config_format", 1 if stored else CONFIG_FORMAT)
+    written = document.data.get("config_format", 1 if is_stored(path) else CONFIG_FORMAT)
     if isinstance(written, int) and written > CONFIG_FORMAT:
         what = f"config_format {written} was written by a newer version"
         raise UsageError(what, document.where(("config_format",)), "upgrade resnet-shortcuts")

@@ -114,3 +114,19 @@ def test_the_command_that_writes_the_page_prints_it() -> None:
         capture_output=True, text=True, check=True, cwd=ROOT, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     assert done.stdout == markdown()
+
+
+def test_a_stored_config_asks_for_the_data_root_where_its_folder_is_not_there(tmp_path, capsys) -> None:
+    text = "data: {source: image-folder, root: %s}\nnetworks: [cifar-resnet-8]\nshortcuts: [A]\n"
+    text += "seeds: 1\ntrain: {epochs: 1}\n"
+    path, elsewhere = tmp_path / "pets.yaml", str(tmp_path / "another machine")
+    path.write_text(text % elsewhere)
+    by_hand = load_config(path)
+    assert by_hand.data.root == elsewhere, "as it is written"
+    path.write_text(by_hand.to_yaml())
+    assert load_config(path).data.root is None
+    assert capsys.readouterr().err.count(f"is not here ({elsewhere}): --data-root or RSC_DATA_ROOT names it") == 1
+    assert load_config(path, ["data.root=/somewhere"]).data.root == "/somewhere"
+    Path(elsewhere).mkdir()
+    assert load_config(path) == by_hand
+    assert capsys.readouterr().err == ""
