@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_shortcuts.analysis.answer import Costs, costs_beside, difference, letter
+from resnet_shortcuts.analysis.answer import decimals, difference, letter
+from resnet_shortcuts.analysis.cost_beside import Costs, costs_beside
 from resnet_shortcuts.analysis.experiment_records import CostRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.procedure import INCONCLUSIVE, INTERIM, SMALL, TOO_FEW, Interval
 from resnet_shortcuts.analysis.statistics import mean_and_sd
@@ -156,21 +157,16 @@ def _failed_tone(text: str) -> str:
     return "" if text == MISSING else "red"
 
 
-def _decimals(width: float) -> int:
-    """Decimals that say something of a number which is uncertain by such a width in points."""
-    return 0 if width >= 20 else 1 if width >= 2 else 2
-
-
 def _accuracy(cell: tuple[float, float | None, str], layout: Layout) -> str:
     mean, sd, mark = cell
-    places = min(layout.decimals, max(1, _decimals(sd or 0.0)))
+    places = layout.decimals
     plus = " ± " if layout.spaced else "±"
     return f"{mean:.{places}f}{'' if sd is None else f'{plus}{sd:.{places}f}'}{mark}"
 
 
 def _difference(cell: tuple[Interval, str]) -> str:
     interval, mark = cell
-    places = _decimals(interval.high - interval.low)
+    places = decimals(interval)
     ends = "" if math.isnan(interval.low) else f" ({_end(interval.low, places)}, {_end(interval.high, places)})"
     return f"{signed(interval.mean, places)}{ends}{mark}"
 

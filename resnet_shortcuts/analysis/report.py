@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,6 +18,7 @@ from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.first_screen import legend
 from resnet_shortcuts.analysis.glossary import TERMS, strategies_of
 from resnet_shortcuts.analysis.overview import matrix_table, overview_tables
+from resnet_shortcuts.analysis.portable_configs import portable_configs, training_commands
 from resnet_shortcuts.analysis.procedure import INCONCLUSIVE, Interval
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
@@ -38,7 +37,6 @@ from resnet_shortcuts.training.recipe import TrainSpec, learning_rate_course, to
 
 QUESTION = "Which shortcut should a residual network use where the dimensions change?"
 _NARROW = 80  # of a terminal: the layout of the first table that has room beside the figure
-_ROOT = re.compile(r"(?m)^(\s*root: ['\"]?)([/~][^'\"\n]*)")
 
 
 @garbage_collector.at_rest()
@@ -64,7 +62,7 @@ def report_html(
     environment.tests["starting_with"] = str.startswith
     environment.globals["tone"] = _tone
     configs = _configs(verdicts.record)
-    training = [f"rsc train --config {name}" for name, _, _ in configs]
+    training = training_commands(verdicts.record)
     record = dataclasses.replace(verdicts.record, command=" && ".join(training))
     verdicts = dataclasses.replace(verdicts, record=record)
     networks = in_order(key[0] for key in verdicts.failures)
@@ -107,16 +105,11 @@ def _first_table(verdicts: Verdicts, networks: Sequence[str]) -> Table:
 
 
 def _configs(record: ExperimentRecord) -> list[tuple[str, str, str]]:
-    """File name, text and data URI of each config, its data folder by name only: the path is this machine's own."""
-    configs = []
-    texts = record.config_text.split("\n---\n") if record.config_text else []
-    names = record.name.split("+") if len(texts) == len(record.name.split("+")) else [record.name] * len(texts)
-    for place, (name, text) in enumerate(zip(names, texts, strict=True)):
-        known = re.sub(r"[^\w.-]+", "-", name) + (f"-{place + 1}" if names.count(name) > 1 else "")
-        portable = _ROOT.sub(lambda match: match[1] + PurePath(match[2]).name, text)
-        uri = f"data:text/yaml;base64,{base64.b64encode(portable.encode()).decode()}"
-        configs.append((f"{known}.yaml", portable, uri))
-    return configs
+    """File name, text and data URI of each config."""
+    return [
+        (name, text, f"data:text/yaml;base64,{base64.b64encode(text.encode()).decode()}")
+        for name, text in portable_configs(record).items()
+    ]
 
 
 def _machine(record: ExperimentRecord) -> str:

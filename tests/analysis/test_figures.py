@@ -154,16 +154,25 @@ def test_dark_figures_are_light_on_dark() -> None:
         assert bool(light(pixels[:3, :3, :3]).max() < 0.1) is dark
 
 
-def test_curves_of_one_epoch_have_an_epoch_on_their_axis_and_both_panels_the_same() -> None:
+def evaluated(first: int) -> ExperimentRecord:
+    """Two strategies, three epochs, with a test accuracy from this epoch on."""
     made = whole(seeds=2, epochs=3, names=("stride-pad", "max-pad"))
     runs = [
         dataclasses.replace(
-            run, history=[{**entry, "test_accuracy": entry["test_accuracy"] if entry["epoch"] == 3 else None}
+            run, history=[{**entry, "test_accuracy": entry["test_accuracy"] if entry["epoch"] >= first else None}
                           for entry in run.history],
         )
         for run in made.runs
     ]  # fmt: skip
-    drawing, _ = curve_figures(dataclasses.replace(made, runs=runs), NET)
+    return dataclasses.replace(made, runs=runs)
+
+
+def test_an_accuracy_of_one_epoch_is_no_curve() -> None:
+    assert [drawing.name.split("-")[1] for drawing in curve_figures(evaluated(3), NET)] == ["loss"]
+
+
+def test_curves_of_few_epochs_have_whole_epochs_on_their_axis_and_both_panels_the_same() -> None:
+    drawing, _ = curve_figures(evaluated(2), NET)
     limits = [axis.get_xlim() for axis in drawing.figure.axes]
     assert limits[0] == limits[1]
     assert limits[0][0] < 1

@@ -1,0 +1,26 @@
+"""The configs of an experiment as another machine can use them: what a report and a paper hand on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from resnet_shortcuts.analysis.experiment_records import ExperimentRecord
+
+_ROOT = re.compile(r"(?m)^(\s*root: ['\"]?)([/~][^'\"\n]*)")
+
+
+def portable_configs(record: ExperimentRecord) -> dict[str, str]:
+    """File name and text of each config of the (merged) record, its data folder by name only."""
+    configs = {}
+    texts = record.config_text.split("\n---\n") if record.config_text else []
+    names = record.name.split("+") if len(texts) == len(record.name.split("+")) else [record.name] * len(texts)
+    for place, (name, text) in enumerate(zip(names, texts, strict=True)):
+        known = re.sub(r"[^\w.-]+", "-", name) + (f"-{place + 1}" if names.count(name) > 1 else "")
+        configs[f"{known}.yaml"] = _ROOT.sub(lambda match: match[1] + PurePath(match[2]).name, text)
+    return configs
+
+
+def training_commands(record: ExperimentRecord) -> list[str]:
+    """The commands that train the record's runs from its portable configs."""
+    return [f"rsc train --config {name}" for name in portable_configs(record)]
