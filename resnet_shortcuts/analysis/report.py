@@ -17,7 +17,7 @@ from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regim
 from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.first_screen import legend
 from resnet_shortcuts.analysis.glossary import TERMS, strategies_of
-from resnet_shortcuts.analysis.overview import matrix_table, overview_tables
+from resnet_shortcuts.analysis.overview import matrix_tables, overview_tables
 from resnet_shortcuts.analysis.portable_configs import portable_configs, training_commands
 from resnet_shortcuts.analysis.procedure import INCONCLUSIVE, Interval
 from resnet_shortcuts.analysis.published import Published
@@ -36,7 +36,7 @@ from resnet_shortcuts.tables.escaping import escape_html
 from resnet_shortcuts.training.recipe import TrainSpec, learning_rate_course, total_steps
 
 QUESTION = "Which shortcut should a residual network use where the dimensions change?"
-_NARROW = 80  # of a terminal: the layout of the first table that has room beside the figure
+_NARROW, _WIDE = 80, 200  # of a terminal: layouts of the first table, those of one network beside the figure
 
 
 @garbage_collector.at_rest()
@@ -58,7 +58,7 @@ def report_html(
         loader=PackageLoader("resnet_shortcuts.analysis"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_page_text,
     )  # fmt: skip
-    environment.filters |= {"sort_key": _sort_key, "exact": _exact}
+    environment.filters |= {"sort_key": _sort_key, "exact": _exact, "unbroken": _unbroken}
     environment.tests["starting_with"] = str.startswith
     environment.globals["tone"] = _tone
     configs = _configs(verdicts.record)
@@ -97,7 +97,7 @@ def report_html(
 def _first_table(verdicts: Verdicts, networks: Sequence[str]) -> Table:
     """The table of the first screen: of one network a row a strategy, of several a matrix of them."""
     several = len(networks) > 1
-    table = matrix_table(verdicts) if several else overview_tables(verdicts, networks[0])(_NARROW)[0]
+    table = matrix_tables(verdicts)(_WIDE)[0] if several else overview_tables(verdicts, networks[0])(_NARROW)[0]
     if several:  # beside the figure there is room for the costs that sentences name
         table = table.only([column.key for column in table.columns if column.key not in ("parameters", "activations")])
     title = f"Every strategy on {', '.join(map(pretty_network, networks))}, best first"
@@ -127,6 +127,11 @@ def _machine(record: ExperimentRecord) -> str:
 def _page_text(value: Any) -> Any:
     """What the template writes: text escaped, the figures' SVG as it is."""
     return escape_html(value) if type(value) is str else value
+
+
+def _unbroken(text: str) -> str:
+    """The text with no line break between a number and its percent sign."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _sort_key(value: Any) -> str:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-_ASCII = str.maketrans({"–": "-", "−": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "²": "2"})
+_ASCII = str.maketrans(
+    {"–": "-", "−": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "²": "2", "▲": "^", "▼": "v"}
+)
 _NO_BREAK = "\u00a0"
 _LAID_OUT_BY_RICH = 500
 """Rows of a table that is broken into lines and fitted; a longer one is for searching, a line a row."""
