@@ -260,9 +260,9 @@ def core_range(spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """
     kept = sorted(spans)
     while len(kept) > 3:
-        full = _extent(kept)
-        rest = min(([span for span in kept if span != outer] for outer in (kept[0], max(kept, key=_end))), key=_extent)
-        if len(rest) < 3 or full <= 2 * _extent(rest):
+        without = [[span for span in kept if span != outer] for outer in (kept[0], max(kept, key=_end))]
+        rest = min((spans for spans in without if len(spans) >= 3), key=_extent, default=kept)
+        if _extent(kept) <= 2 * _extent(rest):
             break
         kept = rest
     low, high = kept[0][0], max(map(_end, kept))

@@ -18,7 +18,7 @@ from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.first_screen import legend
 from resnet_shortcuts.analysis.glossary import TERMS, strategies_of
 from resnet_shortcuts.analysis.overview import matrix_tables, overview_tables
-from resnet_shortcuts.analysis.portable_configs import portable_configs, training_commands
+from resnet_shortcuts.analysis.portable_configs import custom_files, portable_configs, training_commands
 from resnet_shortcuts.analysis.procedure import INCONCLUSIVE, Interval
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
@@ -104,10 +104,10 @@ def _first_table(verdicts: Verdicts, networks: Sequence[str]) -> Table:
     return dataclasses.replace(table, title=title, notes=[*legend(verdicts, table)])
 
 
-def _configs(record: ExperimentRecord) -> list[tuple[str, str, str]]:
-    """File name, text and data URI of each config."""
+def _configs(record: ExperimentRecord) -> list[tuple[str, str, str, str]]:
+    """File name, text and data URI of each config, and the files that it needs beside it."""
     return [
-        (name, text, f"data:text/yaml;base64,{base64.b64encode(text.encode()).decode()}")
+        (name, text, f"data:text/yaml;base64,{base64.b64encode(text.encode()).decode()}", ", ".join(custom_files(text)))
         for name, text in portable_configs(record).items()
     ]
 

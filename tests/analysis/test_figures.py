@@ -102,11 +102,27 @@ def texts_of(drawing: Drawing) -> list[tuple[str, tuple[float, float, float, flo
     return boxes
 
 
+def alike() -> ExperimentRecord:
+    """Nine strategies of nearly equal cost and accuracy, one far off: names crowd, ticks have many digits."""
+    made = whole(seeds=3)
+    costs = [
+        dataclasses.replace(cost, parameters=1_651_000 + 37 * i, multiply_adds=1_650_000_000 + 12_345_678 * i,
+                            peak_memory_bytes=2**30 + i * 2**20, activation_bytes=2**29 + i * 2**17,
+                            step_ms=1650 + 7 * i)
+        for i, cost in enumerate(made.costs)
+    ]  # fmt: skip
+    low = {"plain": 30}
+    runs = [dataclasses.replace(run, test_accuracy=90 + 0.3 * run.seed - low.get(run.shortcut, 0)) for run in made.runs]
+    return dataclasses.replace(made, costs=costs, runs=runs)
+
+
 LOOKS_TO_TRY = [PAGE, *LOOKS.values(), look_of("slide", "dark")]
 
 
 @pytest.mark.parametrize("look", LOOKS_TO_TRY, ids=["page", *LOOKS, "dark"])
-@pytest.mark.parametrize("record", [whole(("cifar-resnet-20", "cifar-resnet-56"), seeds=3), of_accuracies(SEEDS)])
+@pytest.mark.parametrize(
+    "record", [whole(("cifar-resnet-20", "cifar-resnet-56"), seeds=3), of_accuracies(SEEDS), alike()]
+)
 def test_no_label_lies_over_another_or_beyond_the_figure(record: ExperimentRecord, look: Look) -> None:
     for drawing in figures(judge(record), look):
         width, height = drawing.figure.bbox.width, drawing.figure.bbox.height
@@ -138,6 +154,8 @@ def test_files_hold_their_fonts() -> None:
 def test_one_strategy_far_off_does_not_squeeze_the_others_and_is_named_with_its_value() -> None:
     assert core_range([(-0.2, 0.2), (-0.1, 0.5), (0.1, 0.4), (-9.0, -8.0)])[0] > -0.5
     assert core_range([(0.0, 1.0), (0.5, 1.5)]) == pytest.approx((-0.09, 1.59))
+    assert core_range([(0.0, 0.0)] * 9) == pytest.approx((-0.5, 0.5))
+    assert core_range([(0.0, 0.0)] * 8 + [(-30.0, -29.0)]) == pytest.approx((-0.5, 0.5))
     near = {f"s{i}": [90.0 + 0.1 * i, 90.5, 91.0 + 0.1 * i] for i in range(4)}
     drawing = forest_figure(judge(of_accuracies({**near, "plain": [70.0, 70.6, 71.1]}), "s0"), NET)
     assert drawing is not None
