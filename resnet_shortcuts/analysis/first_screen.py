@@ -44,7 +44,7 @@ def first_screen(
         told(" ".join(found.sentences)),
         "\n" + terminal([table], width=width, color=color, unicode=unicode),
         told(" ".join(legend(verdicts, table)), "dim"),
-        told(f"Everything else: {more}" if more else "", "dim"),
+        told(f"More: {more}" if more else "", "dim"),
     ]
     return "".join(parts)
 
