@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COSTS = {"time": "time", "peak": "memory", "parameters": "parameters"}
-_NARROW = 80
-"""Columns of the terminal whose table is drawn: costs without intervals."""
+_NARROW, _WIDE, _ROOM = 80, 100, 50
+"""Columns of the terminal whose table is drawn: times without or, in a figure of ``_ROOM`` em, with their intervals."""
 _MEAN, _SEEDS = -0.13, 0.27  # of a row: where the mean with its interval lies, and the seeds below it
 
 
@@ -80,7 +80,7 @@ class Row:
 
 def forest_figure(verdicts: Verdicts, network: str, look: Look = DOUBLE) -> Drawing | None:
     """Differences to the baseline on one network, best first; None where no difference is known."""
-    rows = _rows(verdicts, network)
+    rows = _rows(verdicts, network, _WIDE if look.width >= _ROOM * look.em else _NARROW)
     spans = [row.span for row in rows if row.span is not None]
     if not spans:
         return None
@@ -116,8 +116,8 @@ def file_name(network: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in network)
 
 
-def _rows(verdicts: Verdicts, network: str) -> list[Row]:
-    table = overview_tables(verdicts, network)(_NARROW)[0]
+def _rows(verdicts: Verdicts, network: str, width: int) -> list[Row]:
+    table = overview_tables(verdicts, network)(width)[0]
     columns = {column.key: column for column in table.columns}
     costs = {key: heading for key, heading in _COSTS.items() if key in columns}
     if len(costs) > 1:

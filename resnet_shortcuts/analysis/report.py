@@ -36,7 +36,7 @@ from resnet_shortcuts.tables.escaping import escape_html
 from resnet_shortcuts.training.recipe import TrainSpec, learning_rate_course, total_steps
 
 QUESTION = "Which shortcut should a residual network use where the dimensions change?"
-_NARROW, _WIDE = 80, 200  # of a terminal: layouts of the first table, those of one network beside the figure
+_NARROW, _WIDE = 100, 200  # of a terminal: layouts of the first table, of one network beside the figure and of several
 
 
 @garbage_collector.at_rest()

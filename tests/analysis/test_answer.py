@@ -65,6 +65,19 @@ def test_a_time_within_the_noise_is_the_same_and_one_that_was_not_resolved_is_no
     assert f"{words} (not reliable)" in answer(judge(gained(1, costs=shaken))).sentences[0]
 
 
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ((-0.04, 0.001), "−4 to 0"),
+        ((-0.001, 0.03), "0 to +3"),
+        ((0.01, 0.02), "1.0 to 2.0"),
+        ((-0.09, -0.03), "−9 to −3"),
+    ],
+)
+def test_an_end_that_rounds_to_zero_has_no_sign(interval: tuple[float, float], words: str) -> None:
+    assert Change(sum(interval) / 2, "differs", interval).ends() == words
+
+
 def test_a_cpus_peak_is_the_same_below_a_mebibyte_or_one_percent() -> None:
     small, large = 15 * 2**20, 1000 * 2**20
     cases = ((small, 2**19, "same"), (small, 2**21, "differs"), (large, 2**22, "same"), (large, 2**24, "differs"))
