@@ -209,11 +209,10 @@ def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
     """
     rows, notes = _numbered(_best_first(verdict_rows(verdicts, network)))
     letters = "Rows that share a letter are not shown to differ (all pairs, paired t, Holm, a family of its own)."
-    means = "Accuracy: last epoch, mean over finished runs"
     untrained = sum(row["untrained"] for row in rows)
-    means += f", the {untrained} untrained included." if untrained else "."
+    means = [f"Accuracy: mean over finished runs, the {untrained} untrained included."] if untrained else []
     waits = waiting(verdicts.sealed, verdicts.record) if verdicts.sealed else [letters]
-    explanation = [_rule(verdicts), *waits, means] if explain else []
+    explanation = [_rule(verdicts), *waits, *means] if explain else []
     title = f"{pretty_network(network)}: difference of each strategy to {verdicts.baseline}, and the verdict on it."
     table = Table("verdicts", _columns(verdicts), rows, title, [*explanation, *notes])
     if verdicts.sealed is None:
