@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from matplotlib.text import Text
@@ -162,6 +164,19 @@ def test_one_strategy_far_off_does_not_squeeze_the_others_and_is_named_with_its_
     assert drawing.figure.axes[0].get_xlim()[0] > -5
     assert "plain" in drawing.note
     assert any("−19.93" in text for text, _ in texts_of(drawing))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(-40, 40), st.integers(0, 9)), min_size=1, max_size=9))
+def test_an_axis_holds_three_spans_at_least(
+    ends: list[tuple[int, int]],
+) -> None:
+    spans = [(float(low), float(low + length)) for low, length in ends]
+    low, high = core_range(spans)
+    assert low < high
+    assert sum(low < start and end < high for start, end in spans) >= min(3, len(spans))
+    if len(spans) < 4:
+        assert all(low < start and end < high for start, end in spans)
 
 
 def test_dark_figures_are_light_on_dark() -> None:
