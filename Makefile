@@ -3,8 +3,8 @@ PYTHON ?= python3
 CONFIG ?= configs/benchmark.yaml
 TEST_JOBS ?= 2
 TESTS ?= tests
-SHOWS := This shows which differences are real on tiny images after short training, and what they cost; it does not show \
-	what holds for photographs, deeper networks or longer training.
+SHOWS := This shows what differs on tiny images after short training, and what it costs.\nIt does not show what \
+	holds for photographs, deeper networks, longer training.\n
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 benchmark: setup ## train every strategy of CONFIG over its seeds, then tables and a figure
 	@$(BIN)/rsc train --config $(CONFIG)
-	@if [ '$(CONFIG)' = configs/benchmark.yaml ]; then echo '$(SHOWS)' >&2; fi
+	@if [ '$(CONFIG)' = configs/benchmark.yaml ]; then printf '$(SHOWS)' >&2; fi
 	@echo 'Next: . $(BIN)/activate    then: rsc compare, rsc --help' >&2
 
 test: setup ## all tests, but those of clusters

@@ -7,16 +7,17 @@ difference could have been seen; and for which conditions that holds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from resnet_shortcuts.analysis.cost_beside import Costs, all_alike, costs_beside, dearest, price
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.procedure import EQUIVALENT, INCONCLUSIVE, INTERIM, TOO_FEW
 from resnet_shortcuts.analysis.procedure import Interval as LookInterval
 from resnet_shortcuts.analysis.sealed_verdicts import waiting
 from resnet_shortcuts.analysis.verdicts import BETTER, EQUAL, NOT_SETTLED, WORSE, Comparison, Verdicts
-from resnet_shortcuts.cost.cost_change import Change, count_change, peak_change, time_change
 from resnet_shortcuts.shortcuts.catalogue import strategies
+from resnet_shortcuts.tables.table_model import signed
 from resnet_shortcuts.words import counted
 
 SHORT_TRAINING = 20_000
@@ -55,17 +56,6 @@ class Answer:
         return [line for line in said if line]
 
 
-@dataclass(frozen=True)
-class Costs:
-    """What a strategy costs on one network beside the baseline; None for what was not measured."""
-
-    time: Change | None = None
-    peak: Change | None = None
-    activations: Change | None = None
-    parameters: Change | None = None
-    reliable: bool = True
-
-
 def answer(verdicts: Verdicts, costs: Sequence[CostRecord] | None = None) -> Answer:
     """The answer of a comparison; ``costs`` are those of its record unless others are given."""
     record = verdicts.record
@@ -75,7 +65,8 @@ def answer(verdicts: Verdicts, costs: Sequence[CostRecord] | None = None) -> Ans
         only = f"only {spoken(verdicts.baseline)}{f', which {failures[0]},' if failures else ''} is there"
         sentences: tuple[str, ...] = (f"There is nothing to compare: {only}.",)
     else:
-        sentences = (_differences(verdicts, table), _rest(verdicts), _scope(verdicts))
+        rest = " ".join(filter(None, (_rest(verdicts), _costliest(verdicts, table))))
+        sentences = (_differences(verdicts, table), rest, _scope(verdicts))
     return Answer(
         setting=setting(verdicts),
         sentences=tuple(sentence for sentence in sentences if sentence),
@@ -107,27 +98,6 @@ def spoken(name: str) -> str:
     return f"{letter(name)} ({name})" if letter(name) else name
 
 
-def costs_beside(baseline: CostRecord | None, cost: CostRecord | None) -> Costs:
-    """The costs of a strategy as changes from the baseline's."""
-    if cost is None or baseline is None:
-        return Costs()
-    return Costs(
-        _time_beside(baseline, cost),
-        peak_change(cost.peak_memory_bytes, baseline.peak_memory_bytes, on_cpu=cost.on_cpu),
-        count_change(cost.activation_bytes, baseline.activation_bytes),
-        count_change(cost.parameters, baseline.parameters),
-        reliable=not cost.disturbed,
-    )
-
-
-def _time_beside(baseline: CostRecord, cost: CostRecord) -> Change | None:
-    """The change of a step's time; without an interval where the race had another baseline than the comparison."""
-    if cost.ratio_baseline in ("", baseline.shortcut):
-        return time_change(cost.step_ratio, cost.step_ratio_interval, cost.noise)
-    ratio = cost.step_ms / baseline.step_ms if cost.step_ms and baseline.step_ms else None
-    return time_change(ratio, None, None)
-
-
 def difference(comparison: Comparison) -> LookInterval | None:
     """The difference to the baseline that the verdict rests on: of the look, or plain where there was none.
 
@@ -140,6 +110,16 @@ def difference(comparison: Comparison) -> LookInterval | None:
         return None
     low, high = (math.nan, math.nan) if test.constant else (test.low, test.high)
     return LookInterval(test.n, test.mean, low, high, test.sd, test.n - 1.0)
+
+
+def decimals(interval: LookInterval) -> int:
+    """Decimals that say something of so uncertain a number; more where an end would read as 0 and is not."""
+    width = interval.high - interval.low
+    places = 0 if width >= 20 else 1 if width >= 2 else 2
+    ends = (interval.low, interval.high)
+    while places < 2 and interval.low * interval.high > 0 and not all(round(end, places) for end in ends):
+        places += 1
+    return places
 
 
 def setting(verdicts: Verdicts) -> str:
@@ -219,15 +199,19 @@ def _none_better(verdicts: Verdicts, *, any_worse: bool) -> str:
 
 def _decided(groups: Strategies, verb: str, against: str, verdicts: Verdicts, costs: CostTable) -> str:
     """'C gains 0.42 points (0.18 to 0.66) over A and costs +10 % time; D gains 0.30 points (0.10 to 0.50)'."""
-    strongest = sorted(groups, key=lambda group: -max(abs(_mean(each)) for each in group[1]))
+    strongest = _strongest(groups)
     parts: list[str] = []
     for name, comparisons in strongest[:_WITH_NUMBERS]:
-        price = "" if parts else _price([_costs_of(each, costs) for each in comparisons])
+        prices = "" if parts else price([_costs_of(each, costs) for each in comparisons])
         amount = f"{spoken(name)} {verb} {_amounts(comparisons, verdicts)}{'' if parts else against}"
-        parts.append(f"{amount}{f' and costs {price}' if price else ''}")
+        parts.append(f"{amount}{f' and costs {prices}' if prices else ''}")
     if others := [name for name, _ in strongest[_WITH_NUMBERS:]]:
         parts.append(f"{_listed(others)} {verb if len(others) == 1 else verb.removesuffix('s')} less")
     return "; ".join(parts)
+
+
+def _strongest(groups: Strategies) -> Strategies:
+    return sorted(groups, key=lambda group: -max(abs(_mean(each)) for each in group[1]))
 
 
 def _failures(verdicts: Verdicts) -> str:
@@ -268,6 +252,18 @@ def _rest(verdicts: Verdicts) -> str:
         if blamed:
             sentences.append(f"Too few seeds{reason}: {_places(blamed, verdicts)}.")
     return " ".join(sentences)
+
+
+def _costliest(verdicts: Verdicts, costs: CostTable) -> str:
+    """'C (projection-all) costs most: +10 % time (8 to 12), +13 % memory.', unless a sentence said so already."""
+    beside: dict[str, list[Costs]] = {}
+    for comparison in verdicts.comparisons:
+        beside.setdefault(comparison.shortcut, []).append(_costs_of(comparison, costs))
+    if all_alike(beside):
+        return f"All cost the time and memory of {letter(verdicts.baseline) or verdicts.baseline}, within the noise."
+    name = dearest(beside)
+    priced = [groups[0][0] for word in (BETTER, WORSE) if (groups := _strongest(_by_strategy(verdicts, word)))]
+    return f"{spoken(name)} costs most: {price(beside[name])}." if name and name not in priced else ""
 
 
 def _seen(comparisons: Sequence[Comparison]) -> str:
@@ -335,12 +331,14 @@ def _amounts(comparisons: Sequence[Comparison], verdicts: Verdicts) -> str:
     if len(comparisons) > 1:
         means = sorted(abs(_mean(each)) for each in comparisons)
         return f"{means[0]:.2f} to {means[-1]:.2f} points{where or f' on {_all_of(len(comparisons))} networks'}"
-    amount = f"{abs(_mean(comparisons[0])):.2f} points"
     interval = difference(comparisons[0])
+    places = 2 if interval is None else decimals(interval)
+    amount = f"{abs(_mean(comparisons[0])):.{places}f} points"
     if interval is None or math.isnan(interval.low):
         return f"{amount}{where}"
     sign = -1 if interval.mean < 0 else 1
-    low, high = (f"{end:.2f}".replace("-", "−") for end in sorted((sign * interval.low, sign * interval.high)))
+    ends = sorted((sign * interval.low, sign * interval.high))
+    low, high = (signed(end, places).lstrip("+") for end in ends)
     return f"{amount} ({low} to {high}){where}"
 
 
@@ -351,31 +349,3 @@ def _all_of(number: int) -> str:
 def _costs_of(comparison: Comparison, costs: CostTable) -> Costs:
     baseline = costs.get((comparison.network, comparison.baseline))
     return costs_beside(baseline, costs.get((comparison.network, comparison.shortcut)))
-
-
-def _price(costs: Sequence[Costs]) -> str:
-    """'+10 % time (8 to 12), +13 % memory'; memory is the peak of training."""
-    parts = [_change([each.time for each in costs], "time")]
-    if not all(each.reliable for each in costs):
-        parts = [f"{part} (not reliable)" for part in parts if part]
-    peaks = [each.peak for each in costs]
-    known = any(peak is not None for peak in peaks)
-    parts.append(_change(peaks, "memory") if known else _change([e.activations for e in costs], "activation memory"))
-    if not any(parts):
-        parts.append(_change([each.parameters for each in costs], "parameters"))
-    return ", ".join(filter(None, parts))
-
-
-def _change(changes: Iterable[Change | None], what: str) -> str:
-    known = [change for change in changes if change is not None]
-    if not known:
-        return ""
-    if all(change.standing == "same" for change in known):
-        return f"the same {what}"
-    if len(known) > 1:
-        ends = sorted(known, key=lambda change: change.share)
-        return f"{' to '.join(in_order((ends[0].percent(), ends[-1].percent())))} {what}"
-    (change,) = known
-    if change.standing == "uncertain" and change.interval is not None:
-        return f"{change.ends()} % {what}"
-    return f"{change.percent()} {what}{f' ({change.ends()})' if change.interval is not None else ''}"

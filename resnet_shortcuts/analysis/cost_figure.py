@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,13 +72,14 @@ class Point:
 
 
 def cost_figure(record: ExperimentRecord, network: str | None = None, look: Look = DOUBLE) -> Drawing | None:
-    """Mean accuracy with its 95 % interval on one network (default: the first), a panel for each cost measured."""
+    """Mean accuracy with its 95 % interval on one network (default: the first), a panel a cost, as many as fit."""
     rows = rows_of(record)
     chosen = network or next((row.network for row in rows), "")
     costs = {cost.shortcut: cost for cost in record.costs if cost.network == chosen}
     of_network = [row for row in rows if row.network == chosen]
     measured = {key: points for key in COSTS if (points := _points(of_network, costs, key))}
-    panels = {key: points for key, points in measured.items() if len({point.x for point in points}) > 1} or measured
+    telling = {key: points for key, points in measured.items() if len({point.x for point in points}) > 1} or measured
+    panels = dict(itertools.islice(telling.items(), look.costs))
     if not panels:
         return None
     style = series_styles(row.shortcut for row in rows)
@@ -132,7 +134,8 @@ def _panel(axis: Axes, key: str, points: Sequence[Point], style: dict[str, dict[
             )  # fmt: skip
             marks[0].set_gid(f"{key}-{place}")
     axis.margins(x=0.08)
-    axis.locator_params(axis="x", nbins=4)
+    width = axis.get_window_extent().width / axis.figure.dpi / look.em
+    axis.locator_params(axis="x", nbins=min(4, max(2, int(width / 4.5))))
     axis.locator_params(axis="y", nbins=5)
     axis.ticklabel_format(axis="y", useOffset=False, style="plain")
     axis.xaxis.set_major_formatter("{x:,.10g}")
@@ -159,15 +162,19 @@ def _words(key: str, points: Sequence[Point]) -> str:
 
 def _note(record: ExperimentRecord, panels: dict[str, list[Point]]) -> str:
     """What the front does not say: it joins means, and ranks nothing that intervals or noise leave open."""
-    parts = ["The Pareto front joins means: between strategies whose accuracy intervals overlap it ranks nothing"]
-    noise = max((each.noise for each in record.costs if each.noise is not None), default=None)
-    if "step_ms" in panels:
-        share = "" if noise is None else f" ({100 * noise:.2g} %, from a strategy timed against itself)"
-        parts.append(f", nor do times that differ by less than the measurement's noise{share}")
-    parts.append(".")
+    parts = []
+    if any(_front(points) for points in panels.values()):
+        front = "The Pareto front joins means: between strategies whose accuracy intervals overlap it ranks nothing"
+        parts.append(f"{front}{_under_noise(record) if _front(panels.get('step_ms', ())) else ''}.")
     if not all(point.trusted for points in panels.values() for point in points):
-        parts.append(" Hollow: not to be trusted (runs failed, or other programs ran meanwhile), so no front is drawn.")
-    return "".join(parts)
+        parts.append("Hollow: not to be trusted (runs failed, or other programs ran meanwhile), so no front is drawn.")
+    return " ".join(parts)
+
+
+def _under_noise(record: ExperimentRecord) -> str:
+    noise = max((each.noise for each in record.costs if each.noise is not None), default=None)
+    share = "" if noise is None else f" ({100 * noise:.2g} %, from a strategy timed against itself)"
+    return f", nor do times that differ by less than the measurement's noise{share}"
 
 
 def breakdown_figure(record: ExperimentRecord, network: str, look: Look = DOUBLE) -> Drawing | None:

@@ -24,7 +24,10 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def curve_figures(record: ExperimentRecord, network: str, look: Look = DOUBLE) -> list[Drawing]:
-    """Test accuracy and training loss by epoch of the finished runs on one network; none where no history is stored."""
+    """Test accuracy and training loss by epoch of the finished runs on one network.
+
+    None of a quantity that is known at one epoch only: tables have it.
+    """
     runs = [run for run in record.runs if run.network == network and run.finished and run.history]
     drawings = [_figure(record, network, runs, key, look) for key in QUANTITIES]
     return [drawing for drawing in drawings if drawing is not None]
@@ -37,7 +40,7 @@ def _figure(
         name: _curve([run for run in runs if run.shortcut == name], key) for name in in_order(r.shortcut for r in runs)
     }
     curves = {name: curve for name, curve in all_curves.items() if curve is not None}
-    if not curves:
+    if max((len(epochs) for epochs, _, _ in curves.values()), default=0) < 2:
         return None
     style = series_styles(run.shortcut for run in record.runs)
     name, label = QUANTITIES[key]

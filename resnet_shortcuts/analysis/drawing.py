@@ -37,12 +37,16 @@ FAINT = "#8a8f96"
 
 @dataclass(frozen=True)
 class Look:
-    """Where a figure is shown: its width in inches, its font in points, how many wide panels stand side by side."""
+    """Where a figure is shown: its width in inches, its font in points, how many wide panels stand side by side.
+
+    ``costs``: against how many costs accuracy is drawn; a file shows them all at once, a page one at a time.
+    """
 
     width: float
     font: float
     columns: int = 1
     dark: bool = False
+    costs: int = 2
 
     @property
     def ink(self) -> str:
@@ -60,10 +64,10 @@ class Look:
         return self.font / 72
 
 
-LOOKS = {"single": Look(3.4, 7), "double": Look(7.0, 8, 2), "slide": Look(12.0, 17, 2)}
+LOOKS = {"single": Look(3.4, 7), "double": Look(7.0, 8, 2), "slide": Look(12.0, 16, 2)}
 """The widths of ``--width``: a column of a two-column paper, its whole page, and a 16:9 slide."""
 DOUBLE = LOOKS["double"]
-PAGE = Look(4.6, 10)
+PAGE = Look(4.6, 10, costs=5)
 """On the report: a panel is as wide as a phone, with letters that can be read there."""
 STYLES = ("paper", "dark")
 
@@ -250,15 +254,15 @@ def series_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def core_range(spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The range of an axis for these spans, without those that would stretch it more than 2.5-fold.
+    """The range of an axis for these spans, without those that would stretch it more than two-fold.
 
     Three spans at least stay inside; one that is left out is drawn at the edge, with its value in words.
     """
     kept = sorted(spans)
     while len(kept) > 3:
-        full = _extent(kept)
-        rest = min(([span for span in kept if span != outer] for outer in (kept[0], max(kept, key=_end))), key=_extent)
-        if len(rest) < 3 or full <= 2.5 * _extent(rest):
+        without = [[span for span in kept if span != outer] for outer in (kept[0], max(kept, key=_end))]
+        rest = min((spans for spans in without if len(spans) >= 3), key=_extent, default=kept)
+        if _extent(kept) <= 2 * _extent(rest):
             break
         kept = rest
     low, high = kept[0][0], max(map(_end, kept))
@@ -298,7 +302,10 @@ def label_beside(axis: Axes, points: Sequence[tuple[float, float, str, str]], lo
     wanted = [height - place * gap for place, height in enumerate(heights)]
     free = isotonic_regression(wanted).x.clip(0.0, max(0.0, 1 - (len(points) - 1) * gap))
     for place, ((x, y, text, colour), start) in enumerate(zip(ordered, free, strict=True)):
-        line = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.06 * look.font, "shrinkA": 0, "shrinkB": 0}
+        line = {
+            "arrowstyle": "-", "color": FAINT, "linewidth": 0.06 * look.font, "shrinkA": 0, "shrinkB": 0,
+            "relpos": (0, 0.5),
+        }  # fmt: skip
         leads = low <= y <= high
         axis.annotate(
             escape_figure(text), (x, y), (1 + 1.2 * look.em / _width(axis), float(start) + place * gap), va="center",

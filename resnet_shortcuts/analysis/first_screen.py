@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from resnet_shortcuts.analysis.answer import answer
 from resnet_shortcuts.analysis.experiment_records import in_order, pretty_network
-from resnet_shortcuts.analysis.overview import PARTIAL, UNRELIABLE, matrix_table, overview_tables
+from resnet_shortcuts.analysis.overview import PARTIAL, SIGNS, UNRELIABLE, matrix_tables, overview_tables
 from resnet_shortcuts.analysis.procedure import INTERIM, TOO_FEW
 from resnet_shortcuts.analysis.summary import twins
 from resnet_shortcuts.analysis.verdicts import Verdicts
@@ -44,7 +44,7 @@ def first_screen(
         told(" ".join(found.sentences)),
         "\n" + terminal([table], width=width, color=color, unicode=unicode),
         told(" ".join(legend(verdicts, table)), "dim"),
-        told(f"Everything else: {more}" if more else "", "dim"),
+        told(f"More: {more}" if more else "", "dim"),
     ]
     return "".join(parts)
 
@@ -52,7 +52,7 @@ def first_screen(
 def first_tables(verdicts: Verdicts) -> list[Table]:
     """The matrix of several networks, and the table of each network, where width is no matter."""
     networks = in_order(network for network, _ in verdicts.failures)
-    tables = [matrix_table(verdicts)] * (len(networks) > 1)
+    tables = matrix_tables(verdicts)(sys.maxsize)[:1] * (len(networks) > 1)
     for network in networks:
         table = overview_tables(verdicts, network)(sys.maxsize)[0]
         tables.append(replace(table, title=pretty_network(network) if len(networks) > 1 else ""))
@@ -61,9 +61,8 @@ def first_tables(verdicts: Verdicts) -> list[Table]:
 
 def _table(verdicts: Verdicts, width: int, unicode: bool) -> Table:
     networks = in_order(network for network, _ in verdicts.failures)
-    if len(networks) > 1:
-        return matrix_table(verdicts)
-    return first_that_fits(overview_tables(verdicts, networks[0])(width), width, unicode)
+    tables = matrix_tables(verdicts) if len(networks) > 1 else overview_tables(verdicts, networks[0])
+    return first_that_fits(tables(width), width, unicode)
 
 
 def legend(verdicts: Verdicts, table: Table) -> Iterator[str]:
@@ -77,6 +76,9 @@ def legend(verdicts: Verdicts, table: Table) -> Iterator[str]:
     costs = {"activations": "act. mem: kept for backward", "peak": "mem: training peak", "time": "time: step"}
     yield "; ".join([*words, *(text for key, text in costs.items() if key in keys)]) + "."
     cells = [cell for row in table.texts() for cell in row]
+    signs = [f"{sign} {word}" for word, sign in SIGNS.items() if any(sign in cell.split() for cell in cells)]
+    if signs:
+        yield f"{', '.join(signs)}, no mark: inconclusive."
     verdict_words = {each.verdict for each in verdicts.comparisons}
     reasons = ["unadjusted, the look is not complete"] * (INTERIM in verdict_words)
     reasons += ["too few seeds"] * (TOO_FEW in verdict_words)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COSTS = {"time": "time", "peak": "memory", "parameters": "parameters"}
-_NARROW = 80
-"""Columns of the terminal whose table is drawn: costs without intervals."""
+_NARROW, _WIDE, _ROOM = 80, 100, 50
+"""Columns of the terminal whose table is drawn: times without or, in a figure of ``_ROOM`` em, with their intervals."""
 _MEAN, _SEEDS = -0.13, 0.27  # of a row: where the mean with its interval lies, and the seeds below it
 
 
@@ -80,7 +80,7 @@ class Row:
 
 def forest_figure(verdicts: Verdicts, network: str, look: Look = DOUBLE) -> Drawing | None:
     """Differences to the baseline on one network, best first; None where no difference is known."""
-    rows = _rows(verdicts, network)
+    rows = _rows(verdicts, network, _WIDE if look.width >= _ROOM * look.em else _NARROW)
     spans = [row.span for row in rows if row.span is not None]
     if not spans:
         return None
@@ -88,7 +88,7 @@ def forest_figure(verdicts: Verdicts, network: str, look: Look = DOUBLE) -> Draw
     limits = (min(low, -0.1 * (high - low)), max(high, 0.1 * (high - low)))
     left, gap = text_width([row.label for row in rows], look) + look.em, 0.9 * look.em
     widths = [text_width([heading, *(row.costs[heading] for row in rows)], look) + gap for heading in rows[0].costs]
-    margins = {"left": left, "right": sum(widths) + 0.6 * look.em, "above": 3.4, "below": 4.6}
+    margins = {"left": left, "right": sum(widths) + 0.9 * look.em, "above": 3.4, "below": 4.6}
     with canvas(look, 1, 2.0 * len(rows), columns=1, **margins) as (figure, (axis,)):
         axis.set_xlim(*limits)
         axis.set_yticks(range(len(rows)), [escape_figure(row.label) for row in rows])
@@ -116,8 +116,8 @@ def file_name(network: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in network)
 
 
-def _rows(verdicts: Verdicts, network: str) -> list[Row]:
-    table = overview_tables(verdicts, network)(_NARROW)[0]
+def _rows(verdicts: Verdicts, network: str, width: int) -> list[Row]:
+    table = overview_tables(verdicts, network)(width)[0]
     columns = {column.key: column for column in table.columns}
     costs = {key: heading for key, heading in _COSTS.items() if key in columns}
     if len(costs) > 1:
@@ -143,11 +143,13 @@ def _draw(axis: Axes, place: int, row: Row, limits: tuple[float, float], look: L
     """One strategy: interval and mean, its seeds below; in words where there is none, or it lies beyond the axis."""
     mark, interval = mark_of(row.verdict), row.difference
     if interval is None:
-        axis.text(0, place, f" {escape_figure(row.verdict)}", va="center_baseline", color=look.ink)
+        align = "left" if limits[1] >= -limits[0] else "right"  # where there is more room
+        axis.text(0, place, f" {escape_figure(row.verdict)} ", va="center_baseline", ha=align, color=look.ink)
         return
     if not limits[0] <= interval.mean <= limits[1]:
         below = interval.mean < limits[0]
-        text = f" ◀ {signed(interval.mean)}" if below else f"{signed(interval.mean)} ▶ "
+        value = _value(interval, axis, look)
+        text = f" ◀ {value}" if below else f"{value} ▶ "
         side, align = (limits[0], "left") if below else (limits[1], "right")
         axis.text(side, place, text, va="center_baseline", ha=align, color=mark.colour)
         return
@@ -160,6 +162,14 @@ def _draw(axis: Axes, place: int, row: Row, limits: tuple[float, float], look: L
     spread = [place + _SEEDS + 0.06 * (i % 3 - 1) for i in range(len(row.by_seed))]
     size, edge = (0.34 * look.font) ** 2, 0.05 * look.font
     axis.scatter(row.by_seed, spread, s=size, color=mark.colour, edgecolors=look.ink, linewidths=edge)
+
+
+def _value(interval: Interval, axis: Axes, look: Look) -> str:
+    """A difference in words, with its interval where the panel is wide enough."""
+    text = signed(interval.mean)
+    ends = "" if math.isnan(interval.low) else f" ({signed(interval.low)} to {signed(interval.high)})"
+    room = axis.get_window_extent().width / axis.figure.dpi
+    return f"{text}{ends}" if text_width([f"{text}{ends}"], look) + 3 * look.em < room else text
 
 
 def _legend(axis: Axes, rows: Sequence[Row], left: float, look: Look) -> None:
@@ -175,7 +185,7 @@ def _legend(axis: Axes, rows: Sequence[Row], left: float, look: Look) -> None:
         for word, mark in shown.items()
     ]
     box, inch = axis.get_window_extent(), axis.figure.dpi
-    corner = (-left * inch / box.width, 1 + 1.6 * look.em * inch / box.height)
+    corner = ((0.3 * look.em - left) * inch / box.width, 1 + 1.6 * look.em * inch / box.height)
     axis.legend(
         handles=handles, loc="lower left", bbox_to_anchor=corner, ncols=max(1, len(handles)), handletextpad=0.2,
         borderpad=0, columnspacing=1.0, borderaxespad=0, handlelength=1.2,

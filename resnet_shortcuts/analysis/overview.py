@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_shortcuts.analysis.answer import Costs, costs_beside, difference, letter
+from resnet_shortcuts.analysis.answer import decimals, difference, letter
+from resnet_shortcuts.analysis.cost_beside import Costs, costs_beside
 from resnet_shortcuts.analysis.experiment_records import CostRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.procedure import INCONCLUSIVE, INTERIM, SMALL, TOO_FEW, Interval
 from resnet_shortcuts.analysis.statistics import mean_and_sd
@@ -22,6 +23,9 @@ UNRELIABLE, PARTIAL = "?", "*"
 without a complete look."""
 _WORDS = {EQUAL: "equivalent", NOT_SETTLED: INCONCLUSIVE, INTERIM: "interim", TOO_FEW: "few seeds"}
 _TONES = {"better": "green", "worse": "red", "equivalent": "cyan", "few seeds": "yellow", "interim": "yellow"}
+SIGNS = {"better": "▲", "worse": "▼", "equivalent": "="}
+"""Of verdicts, where there is no room for words; 'inconclusive' is no sign."""
+_SIGNS = {**SIGNS, INCONCLUSIVE: ""}
 _WIDE, _WIDEST = 100, 132
 _LONGEST_IN_HEADING = 10
 COST_HEADINGS = {"parameters": "par.", "activations": "act. mem", "peak": "mem", "time": "time"}
@@ -149,28 +153,23 @@ def _known(rows: Sequence[Mapping[str, Any]]) -> set[str]:
 
 def _tone(text: str) -> str:
     """The colour of a verdict, wherever in the cell it stands."""
-    return next((tone for word, tone in _TONES.items() if word in text), "")
+    return next((tone for word, tone in _TONES.items() if word in text or SIGNS.get(word, word) in text.split()), "")
 
 
 def _failed_tone(text: str) -> str:
     return "" if text == MISSING else "red"
 
 
-def _decimals(width: float) -> int:
-    """Decimals that say something of a number which is uncertain by such a width in points."""
-    return 0 if width >= 20 else 1 if width >= 2 else 2
-
-
 def _accuracy(cell: tuple[float, float | None, str], layout: Layout) -> str:
     mean, sd, mark = cell
-    places = min(layout.decimals, max(1, _decimals(sd or 0.0)))
+    places = layout.decimals
     plus = " ± " if layout.spaced else "±"
     return f"{mean:.{places}f}{'' if sd is None else f'{plus}{sd:.{places}f}'}{mark}"
 
 
 def _difference(cell: tuple[Interval, str]) -> str:
     interval, mark = cell
-    places = _decimals(interval.high - interval.low)
+    places = decimals(interval)
     ends = "" if math.isnan(interval.low) else f" ({_end(interval.low, places)}, {_end(interval.high, places)})"
     return f"{signed(interval.mean, places)}{ends}{mark}"
 
@@ -187,15 +186,30 @@ def _cost(value: str | Change, mark: str, layout: Layout) -> str:
     return f"{text}{ends}{mark}"
 
 
-def matrix_table(verdicts: Verdicts) -> Table:
-    """Strategy by network: difference to the baseline and verdict, with the range of its costs over the networks."""
+def matrix_tables(verdicts: Verdicts) -> Callable[[int], list[Table]]:
+    """A function of the width that gives tables of strategy by network to try, the most telling first."""
+
+    def to_try(width: int) -> list[Table]:
+        full, short = _matrix(verdicts), _matrix(verdicts, short=True)
+        return [
+            table.only([c.key for c in table.columns if c.key not in left_out])
+            for table in (full, short)
+            for left_out in ((), ("activations",), ("activations", "parameters"))
+        ]
+
+    return to_try
+
+
+def _matrix(verdicts: Verdicts, *, short: bool = False) -> Table:
+    """Difference to the baseline and verdict (``short``: as a sign), with the range of costs over the networks."""
     networks = in_order(network for network, _ in verdicts.failures)
     by_network = {network: {row["shortcut"]: row for row in _rows(verdicts, network)} for network in networks}
     rows: list[dict[str, Any]] = []
     for shortcut in in_order(name for _, name in verdicts.failures):
         own = {network: by_network[network][shortcut] for network in networks if shortcut in by_network[network]}
         rows.append({
-            "letter": letter(shortcut), "shortcut": shortcut, **{network: _cell(row) for network, row in own.items()},
+            "letter": letter(shortcut), "shortcut": shortcut,
+            **{network: _cell(row, short=short) for network, row in own.items()},
             **{key: _spread([row.get(key) for row in own.values()]) for key in COST_HEADINGS},
             "order": math.fsum(row["mean"] or 0.0 for row in own.values()),
         })  # fmt: skip
@@ -211,14 +225,15 @@ def matrix_table(verdicts: Verdicts) -> Table:
     return Table("matrix", keep, rows, dense=True)
 
 
-def _cell(row: Mapping[str, Any]) -> str:
+def _cell(row: Mapping[str, Any], *, short: bool) -> str:
     failed = f"fails {row['failed']}, " if row["failed"] else ""
     if row["verdict"] == "baseline":
         return f"{failed}{MISSING if row['mean'] is None else format(row['mean'], '.2f')} %"
     if row["difference"] is None:
         return f"{failed}{row['verdict']}"
     interval, mark = row["difference"]
-    return f"{signed(interval.mean)}{mark} {failed}{row['verdict']}"
+    verdict = " ".join(_SIGNS.get(word, word) for word in row["verdict"].split()) if short else row["verdict"]
+    return f"{signed(interval.mean)}{mark} {failed}{verdict}".strip()
 
 
 def _spread(cells: Sequence[Any]) -> str | None:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from resnet_shortcuts.analysis.claims import Claim
 from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, in_order, pretty_network
 from resnet_shortcuts.analysis.paper_tables import label_of, paper_tables
+from resnet_shortcuts.analysis.portable_configs import portable_configs, training_commands
 from resnet_shortcuts.analysis.protocol import (
     data_sentence,
     failures_sentence,
@@ -58,18 +60,26 @@ PAGE = r"""% The parts as one page: pdflatex paper; bibtex paper; pdflatex paper
 
 
 def paper_files(
-    verdicts: Verdicts, drawings: Sequence[Drawing], commands: Sequence[str], notes: Sequence[str] = ()
+    verdicts: Verdicts,
+    drawings: Sequence[Drawing],
+    commands: Sequence[str],
+    notes: Sequence[str] = (),
+    claims: Sequence[Claim] = (),
 ) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file: ``paper.tex`` inputs the others, ``compare.json`` holds every number."""
-    methods = methods_text(verdicts)
+    """Name and content of each file: ``paper.tex`` inputs the others, ``compare.json`` holds every number.
+
+    ``commands`` compare what the configs train. With ``claims`` they are a table, and stand in ``compare.json``.
+    """
+    methods, commands = methods_text(verdicts), [*training_commands(verdicts.record), *commands]
     texts = {
         "paper.tex": PAGE,
         "methods.tex": methods,
-        "tables.tex": paper_tables(verdicts, notes),
+        "tables.tex": paper_tables(verdicts, notes, claims),
         "figures.tex": figures_text(verdicts, drawings),
         "references.bib": "\n".join(bibliography(cited(methods))),
-        "commands.txt": "".join(f"{escape_terminal(command)}\n" for command in commands if command),
-        "compare.json": comparison_text(verdicts, "json", notes=notes),
+        **portable_configs(verdicts.record),
+        "commands.txt": "".join(f"{escape_terminal(command)}\n" for command in commands),
+        "compare.json": comparison_text(verdicts, "json", notes=notes, claims=claims),
     }
     for name, text in texts.items():
         yield name, text.encode()

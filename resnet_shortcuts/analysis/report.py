@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,7 +17,8 @@ from resnet_shortcuts.analysis.experiment_records import ExperimentRecord, Regim
 from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.first_screen import legend
 from resnet_shortcuts.analysis.glossary import TERMS, strategies_of
-from resnet_shortcuts.analysis.overview import matrix_table, overview_tables
+from resnet_shortcuts.analysis.overview import matrix_tables, overview_tables
+from resnet_shortcuts.analysis.portable_configs import custom_files, portable_configs, training_commands
 from resnet_shortcuts.analysis.procedure import INCONCLUSIVE, Interval
 from resnet_shortcuts.analysis.published import Published
 from resnet_shortcuts.analysis.result_tables import (
@@ -37,8 +36,7 @@ from resnet_shortcuts.tables.escaping import escape_html
 from resnet_shortcuts.training.recipe import TrainSpec, learning_rate_course, total_steps
 
 QUESTION = "Which shortcut should a residual network use where the dimensions change?"
-_NARROW = 80  # of a terminal: the layout of the first table that has room beside the figure
-_ROOT = re.compile(r"(?m)^(\s*root: ['\"]?)([/~][^'\"\n]*)")
+_NARROW, _WIDE = 100, 200  # of a terminal: layouts of the first table, of one network beside the figure and of several
 
 
 @garbage_collector.at_rest()
@@ -60,11 +58,11 @@ def report_html(
         loader=PackageLoader("resnet_shortcuts.analysis"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_page_text,
     )  # fmt: skip
-    environment.filters |= {"sort_key": _sort_key, "exact": _exact}
+    environment.filters |= {"sort_key": _sort_key, "exact": _exact, "unbroken": _unbroken}
     environment.tests["starting_with"] = str.startswith
     environment.globals["tone"] = _tone
     configs = _configs(verdicts.record)
-    training = [f"rsc train --config {name}" for name, _, _ in configs]
+    training = training_commands(verdicts.record)
     record = dataclasses.replace(verdicts.record, command=" && ".join(training))
     verdicts = dataclasses.replace(verdicts, record=record)
     networks = in_order(key[0] for key in verdicts.failures)
@@ -99,24 +97,19 @@ def report_html(
 def _first_table(verdicts: Verdicts, networks: Sequence[str]) -> Table:
     """The table of the first screen: of one network a row a strategy, of several a matrix of them."""
     several = len(networks) > 1
-    table = matrix_table(verdicts) if several else overview_tables(verdicts, networks[0])(_NARROW)[0]
+    table = matrix_tables(verdicts)(_WIDE)[0] if several else overview_tables(verdicts, networks[0])(_NARROW)[0]
     if several:  # beside the figure there is room for the costs that sentences name
         table = table.only([column.key for column in table.columns if column.key not in ("parameters", "activations")])
     title = f"Every strategy on {', '.join(map(pretty_network, networks))}, best first"
     return dataclasses.replace(table, title=title, notes=[*legend(verdicts, table)])
 
 
-def _configs(record: ExperimentRecord) -> list[tuple[str, str, str]]:
-    """File name, text and data URI of each config, its data folder by name only: the path is this machine's own."""
-    configs = []
-    texts = record.config_text.split("\n---\n") if record.config_text else []
-    names = record.name.split("+") if len(texts) == len(record.name.split("+")) else [record.name] * len(texts)
-    for place, (name, text) in enumerate(zip(names, texts, strict=True)):
-        known = re.sub(r"[^\w.-]+", "-", name) + (f"-{place + 1}" if names.count(name) > 1 else "")
-        portable = _ROOT.sub(lambda match: match[1] + PurePath(match[2]).name, text)
-        uri = f"data:text/yaml;base64,{base64.b64encode(portable.encode()).decode()}"
-        configs.append((f"{known}.yaml", portable, uri))
-    return configs
+def _configs(record: ExperimentRecord) -> list[tuple[str, str, str, str]]:
+    """File name, text and data URI of each config, and the files that it needs beside it."""
+    return [
+        (name, text, f"data:text/yaml;base64,{base64.b64encode(text.encode()).decode()}", ", ".join(custom_files(text)))
+        for name, text in portable_configs(record).items()
+    ]
 
 
 def _machine(record: ExperimentRecord) -> str:
@@ -134,6 +127,11 @@ def _machine(record: ExperimentRecord) -> str:
 def _page_text(value: Any) -> Any:
     """What the template writes: text escaped, the figures' SVG as it is."""
     return escape_html(value) if type(value) is str else value
+
+
+def _unbroken(text: str) -> str:
+    """The text with no line break between a number and its percent sign."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _sort_key(value: Any) -> str:

@@ -53,9 +53,9 @@ LOOK_COLUMNS = (
     Column("look_seeds", "seeds, of look", "count"),
     Column("final", "final"),
 )
-SEALED_ANSWER = ("shortcut", "verdict", "look_difference", "look_interval", "look_seeds", "accuracy_mean")
-BETWEEN_LOOKS = ("shortcut", "verdict", "difference", "interval", "seeds", "accuracy_mean")
-ANSWER = ("shortcut", "verdict", "difference", "interval", "p_holm", "seeds", "accuracy_mean", "letters")
+SEALED_ANSWER = ("shortcut", "verdict", "look_difference", "look_interval", "look_seeds")
+BETWEEN_LOOKS = ("shortcut", "verdict", "difference", "interval", "seeds")
+ANSWER = ("shortcut", "verdict", "difference", "interval", "p_holm", "seeds", "letters")
 DETAIL = (
     "shortcut", "p_equal_holm", "interval_90", "sign_flip", "correlation", "images_interval", "detectable",
     "detectable_range", "seeds_for_0_1", "seeds_for_0_2", "seeds_for_0_5", "fisher_p_holm",
@@ -176,7 +176,6 @@ def accuracy_table(verdicts: Verdicts, network: str, notes: Sequence[str]) -> Ta
         row | {"letters": verdicts.letters.get((network, row["shortcut"])) or None}
         for row in _compared(verdicts, network)
     ]
-    rows.sort(key=lambda row: -math.inf if row["accuracy_mean"] is None else row["accuracy_mean"], reverse=True)
     title = f"{pretty_network(network)}: test accuracy of each strategy, best first."
     return Table("compare", [*COLUMNS, Column("letters", "letters")], rows, title, notes).only((*RUN_KEYS, "letters"))
 
@@ -193,7 +192,14 @@ def cost_details(verdicts: Verdicts, network: str, notes: Sequence[str]) -> Tabl
 
 
 def _compared(verdicts: Verdicts, network: str) -> list[dict[str, Any]]:
-    return [vars(row) for row in rows_of(verdicts.record) if row.network == network]
+    return _best_first([vars(row) for row in rows_of(verdicts.record) if row.network == network])
+
+
+def _best_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows by accuracy, those without any last."""
+    return sorted(
+        rows, key=lambda row: -math.inf if row["accuracy_mean"] is None else row["accuracy_mean"], reverse=True
+    )
 
 
 def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
@@ -201,24 +207,23 @@ def answer_table(verdicts: Verdicts, network: str, explain: bool = True) -> Tabl
 
     ``explain`` adds the rule and how to read the table.
     """
-    rows, notes = _numbered(verdict_rows(verdicts, network))
+    rows, notes = _numbered(_best_first(verdict_rows(verdicts, network)))
     letters = "Rows that share a letter are not shown to differ (all pairs, paired t, Holm, a family of its own)."
-    means = "Accuracy: last epoch, mean over finished runs"
     untrained = sum(row["untrained"] for row in rows)
-    means += f", the {untrained} untrained included." if untrained else "."
+    means = [f"Accuracy: mean over finished runs, the {untrained} untrained included."] if untrained else []
     waits = waiting(verdicts.sealed, verdicts.record) if verdicts.sealed else [letters]
-    explanation = [_rule(verdicts), *waits, means] if explain else []
+    explanation = [_rule(verdicts), *waits, *means] if explain else []
     title = f"{pretty_network(network)}: difference of each strategy to {verdicts.baseline}, and the verdict on it."
     table = Table("verdicts", _columns(verdicts), rows, title, [*explanation, *notes])
     if verdicts.sealed is None:
         return table.only(ANSWER)
     between = any(row["verdict"].startswith((INTERIM, TOO_FEW)) for row in verdict_rows(verdicts, network))
-    return table.only(tuple(dict.fromkeys((*SEALED_ANSWER[:-1], *BETWEEN_LOOKS))) if between else SEALED_ANSWER)
+    return table.only(tuple(dict.fromkeys((*SEALED_ANSWER, *BETWEEN_LOOKS))) if between else SEALED_ANSWER)
 
 
 def detail_table(verdicts: Verdicts, network: str, explain: bool = True) -> Table:
     """What stands beside the verdicts on one network: other tests, intervals for new images, what could be seen."""
-    rows = [row for row in verdict_rows(verdicts, network) if not row["verdict"].startswith("baseline")]
+    rows = [row for row in _best_first(verdict_rows(verdicts, network)) if not row["verdict"].startswith("baseline")]
     unsealed = ("p_equal_holm", "interval_90") if verdicts.sealed else ()
     keys = [key for key in DETAIL if key not in unsealed and any(row.get(key) is not None for row in rows)]
     title = f"{pretty_network(network)}: how sure that is: other tests, new test images, and what the seeds could show."

@@ -41,10 +41,12 @@ def sections(
     networks = in_order(key[0] for key in verdicts.failures)
     for network in networks:
         first = network == networks[0]
-        shown.append(accuracy_table(verdicts, network, [*run_notes(record), *notes] if first else ()))
+        about = [*run_notes(record), *([] if record.costs else cost_notes(record)), *notes] if first else ()
+        shown.append(accuracy_table(verdicts, network, about))
         if any(comparison.network == network for comparison in verdicts.comparisons):
             shown += [answer_table(verdicts, network, first), detail_table(verdicts, network, first)]
-        shown.append(cost_details(verdicts, network, cost_notes(record) if first else ()))
+        if record.costs:
+            shown.append(cost_details(verdicts, network, cost_notes(record) if first else ()))
     shown += [published_table(publications)] if publications else []
     return [terminal_view(table) if table.kind == "compare" else table for table in shown]
 

@@ -1,6 +1,7 @@
 """``rsc compare`` and ``rsc report``: read stored runs and show what they say. Never train."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 Experiments = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME|DIR]...", help="Experiments; without any, the newest.")
 ]
-FigureWidth = Literal["single", "double", "slide"]
-FigureStyle = Literal["paper", "dark"]
+FigureWidth = Annotated[
+    Literal["single", "double", "slide"],
+    typer.Option("--width", help="Figure files for a column (single), a page (double) or a slide."),
+]
+FigureStyle = Annotated[
+    Literal["paper", "dark"], typer.Option("--style", help="Figure files on white (paper) or on black (dark).")
+]
+Claims = Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims, whatever was compared.")]
 Margin = Annotated[
     float | None,
     typer.Option(help="Points of accuracy that count as equal.", show_default="config, else 0.2", min=1e-6, max=100),
@@ -35,7 +42,7 @@ def compare(
     baseline: Baseline = None,
     margin: Margin = None,
     details: Annotated[bool, typer.Option("--details", help="Every table, not the answer alone.")] = False,
-    claims: Annotated[bool, typer.Option("--claims", help="Judge the question's ten claims too.")] = False,
+    claims: Claims = False,
     format_: Format = None,
     output: Output = None,
     columns: Annotated[
@@ -77,13 +84,9 @@ def report(
     margin: Margin = None,
     output: Output = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-    claims: Annotated[
-        bool, typer.Option("--claims", help="Judge the question's ten claims, whatever was compared.")
-    ] = False,
-    width: Annotated[
-        FigureWidth, typer.Option(help="Figure files for a column (single), a page (double) or a slide.")
-    ] = "double",
-    style: Annotated[FigureStyle, typer.Option(help="Figure files on white (paper) or on black (dark).")] = "paper",
+    claims: Claims = False,
+    width: FigureWidth = "double",
+    style: FigureStyle = "paper",
     results: Results = DEFAULT_RESULTS,
     debug: Debug = False,
 ) -> int:
@@ -105,7 +108,7 @@ def report(
         notes=notes,
         claims=judge_claims_of(verdicts) if claims or are_compared(verdicts.record) else (),
         publications=published(verdicts.record),
-        command=shlex.join(["rsc", "report", *(experiment.name for experiment in chosen)]),
+        command=command_line("report", [experiment.name for experiment in chosen], baseline, margin, claims=claims),
     )
     write_file(target, text.encode())
     folder = target.parent / f"{target.stem}-figures"
@@ -143,10 +146,17 @@ def _of_csv(experiments: list[str], columns: str | None, baseline: str | None, m
 
 def details_command(experiments: "list[Experiment]", baseline: str | None = None, margin: float | None = None) -> str:
     """The command that prints every table of these experiments."""
-    words = ["rsc", "compare", *map(named, experiments)]
+    return f"{command_line('compare', map(named, experiments), baseline, margin)} --details"
+
+
+def command_line(
+    command: str, names: Iterable[str], baseline: str | None, margin: float | None, *, claims: bool = False
+) -> str:
+    """The command with these experiments and with the options that change what it says."""
+    words = ["rsc", command, *names]
     words += ["--baseline", baseline] if baseline else []
     words += ["--margin", f"{margin:g}"] if margin else []
-    return f"{shlex.join(words)} --details"
+    return shlex.join([*words, *["--claims"] * claims])
 
 
 def named(experiment: "Experiment") -> str:

@@ -196,7 +196,7 @@ def _finish(study: "Study", experiment: "Experiment", summary: "Summary") -> int
     record = verdicts.record
     _write_tables(verdicts, experiment.folder)
     report = shlex.join(["rsc", "report", named(experiment)])
-    more = f"{details_command([experiment])}; a page with figures: {report}"
+    more = f"{details_command([experiment])}; as a page: {report}"
     deliver(first_screen(verdicts, notes, more, **screen()), None)
     _say_failures(study, summary)
     if record.damaged:
@@ -237,4 +237,4 @@ def _write_tables(verdicts: "Verdicts", folder: Path) -> None:
         files |= {f"accuracy-vs-cost.{format_}": drawing.render(format_) for format_ in FIGURE_FORMATS}
     for name, content in files.items():
         write_file(folder / name, content)
-    say(f"wrote {', '.join(str(folder / name) for name in files)}")
+    say(f"wrote {', '.join(files)} in {folder}")

@@ -34,12 +34,12 @@ class Change:
             return ""
         low, high = self.interval
         places = 0 if high - low >= 0.02 else 1
-        ends = " to ".join(f"{100 * end:+.{places}f}" for end in self.interval)
-        return ends.replace("+", "") if low > 0 else ends.replace("-", "−")
+        ends = " to ".join(_signed(end, places) for end in self.interval)
+        return ends.replace("+", "") if low > 0 else ends
 
 
-def _signed(share: float) -> str:
-    text = f"{100 * share:+.0f}"
+def _signed(share: float, places: int = 0) -> str:
+    text = f"{100 * share:+.{places}f}"
     return text.replace("-", "−") if float(text) else "0"
 
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-_ASCII = str.maketrans({"–": "-", "−": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "²": "2"})
+_ASCII = str.maketrans(
+    {"–": "-", "−": "-", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "…": "...", "’": "'", "²": "2", "▲": "^", "▼": "v"}
+)
+_NO_BREAK = "\u00a0"
 _LAID_OUT_BY_RICH = 500
 """Rows of a table that is broken into lines and fitted; a longer one is for searching, a line a row."""
 
@@ -36,13 +39,17 @@ def to_ascii(text: str) -> str:
 
 
 def fill(text: str, width: int, indent: str = "  ") -> str:
-    """Each line of the text broken at ``width``, what follows indented; a command stays whole, to be copied."""
+    """Each line of the text broken at ``width``, what follows indented; a command stays whole, to be copied.
+
+    No break parts a number from its '%'.
+    """
     lines: list[str] = []
     for line in escape_terminal(text).split("\n"):
         lines += [line] if line.startswith("rsc ") else textwrap.wrap(
-            line, max(20, width), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            line.replace(" %", f"{_NO_BREAK}%"), max(20, width), subsequent_indent=indent, break_long_words=False,
+            break_on_hyphens=False,
         )  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join(lines).replace(_NO_BREAK, " ")
 
 
 def paragraph(text: str, style: str = "", *, width: int = 80, color: bool = False, unicode: bool = True) -> str:

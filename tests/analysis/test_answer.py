@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnet_shortcuts.analysis.answer import answer, costs_beside
+from resnet_shortcuts.analysis.answer import answer
+from resnet_shortcuts.analysis.cost_beside import costs_beside
 from resnet_shortcuts.analysis.experiment_records import CostRecord, ExperimentRecord
 from resnet_shortcuts.analysis.result_tables import cost_details
 from resnet_shortcuts.analysis.verdicts import judge
@@ -62,6 +63,19 @@ def test_a_time_within_the_noise_is_the_same_and_one_that_was_not_resolved_is_no
     assert f"costs {words}, the same memory" in answer(judge(gained(1, costs=costs))).sentences[0]
     shaken = [dataclasses.replace(each, disturbed=True) for each in costs]
     assert f"{words} (not reliable)" in answer(judge(gained(1, costs=shaken))).sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ((-0.04, 0.001), "−4 to 0"),
+        ((-0.001, 0.03), "0 to +3"),
+        ((0.01, 0.02), "1.0 to 2.0"),
+        ((-0.09, -0.03), "−9 to −3"),
+    ],
+)
+def test_an_end_that_rounds_to_zero_has_no_sign(interval: tuple[float, float], words: str) -> None:
+    assert Change(sum(interval) / 2, "differs", interval).ends() == words
 
 
 def test_a_cpus_peak_is_the_same_below_a_mebibyte_or_one_percent() -> None:
@@ -137,6 +151,32 @@ def test_what_was_counted_in_fp32_does_not_stand_beside_the_peak_of_bf16() -> No
     keys = [column.key for column in cost_details(judge(gained(1, costs=costs)), NET, ()).columns]
     assert "activation_bytes" in keys
     assert "saved_bytes" not in keys
+
+
+def test_an_end_that_is_not_zero_does_not_read_as_zero() -> None:
+    made = of_accuracies({"stride-pad": [90.0, 91.0, 90.0, 91.0], "x": [67.5, 71.5, 83.0, 71.0]})
+    (one,) = judge(made).comparisons
+    shift = 0.02 - one.test.low  # the lower end at 0.02, of an interval that is some 25 points wide
+    verdicts = judge(of_accuracies({"stride-pad": [90.0, 91.0, 90.0, 91.0],
+                                    "x": [67.5 + shift, 71.5 + shift, 83.0 + shift, 71.0 + shift]}))  # fmt: skip
+    (one,) = verdicts.comparisons
+    first = answer(verdicts).sentences[0]
+    assert one.test.high - one.test.low > 20
+    assert f"gains {one.test.mean:.2f} points (0.02 to {one.test.high:.2f})" in first
+
+
+def test_what_costs_most_is_said_where_no_verdict_prices_it() -> None:
+    same = {"stride-pad": [90.0, 91, 90, 92], "max-pad": [91.0, 90, 90, 91.5], "projection-all": [90.5, 90, 91, 91.0]}
+    slow = cost(step_ratio=1.1, step_ratio_interval=(1.08, 1.12))
+    alike = cost("max-pad", step_ratio=1.001, step_ratio_interval=(0.995, 1.005))
+    second = answer(judge(of_accuracies(same, costs=[BASELINE, slow, alike]))).sentences[1]
+    assert second.endswith(" C (projection-all) costs most: +10 % time (8 to 12), the same memory.")
+    equal = [BASELINE, alike, dataclasses.replace(alike, shortcut="projection-all")]
+    second = answer(judge(of_accuracies(same, costs=equal))).sentences[1]
+    assert second.endswith(" All cost the time and memory of A, within the noise.")
+    shaken = [dataclasses.replace(each, disturbed=True) for each in equal]
+    assert "cost" not in answer(judge(of_accuracies(same, costs=shaken))).sentences[1]
+    assert "costs most" not in " ".join(answer(judge(gained(1, costs=[BASELINE, slow]))).sentences)
 
 
 def test_many_that_fail_are_counted() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from matplotlib.text import Text
@@ -102,11 +104,27 @@ def texts_of(drawing: Drawing) -> list[tuple[str, tuple[float, float, float, flo
     return boxes
 
 
+def alike() -> ExperimentRecord:
+    """Nine strategies of nearly equal cost and accuracy, one far off: names crowd, ticks have many digits."""
+    made = whole(seeds=3)
+    costs = [
+        dataclasses.replace(cost, parameters=1_651_000 + 37 * i, multiply_adds=1_650_000_000 + 12_345_678 * i,
+                            peak_memory_bytes=2**30 + i * 2**20, activation_bytes=2**29 + i * 2**17,
+                            step_ms=1650 + 7 * i)
+        for i, cost in enumerate(made.costs)
+    ]  # fmt: skip
+    low = {"plain": 30}
+    runs = [dataclasses.replace(run, test_accuracy=90 + 0.3 * run.seed - low.get(run.shortcut, 0)) for run in made.runs]
+    return dataclasses.replace(made, costs=costs, runs=runs)
+
+
 LOOKS_TO_TRY = [PAGE, *LOOKS.values(), look_of("slide", "dark")]
 
 
 @pytest.mark.parametrize("look", LOOKS_TO_TRY, ids=["page", *LOOKS, "dark"])
-@pytest.mark.parametrize("record", [whole(("cifar-resnet-20", "cifar-resnet-56"), seeds=3), of_accuracies(SEEDS)])
+@pytest.mark.parametrize(
+    "record", [whole(("cifar-resnet-20", "cifar-resnet-56"), seeds=3), of_accuracies(SEEDS), alike()]
+)
 def test_no_label_lies_over_another_or_beyond_the_figure(record: ExperimentRecord, look: Look) -> None:
     for drawing in figures(judge(record), look):
         width, height = drawing.figure.bbox.width, drawing.figure.bbox.height
@@ -138,12 +156,27 @@ def test_files_hold_their_fonts() -> None:
 def test_one_strategy_far_off_does_not_squeeze_the_others_and_is_named_with_its_value() -> None:
     assert core_range([(-0.2, 0.2), (-0.1, 0.5), (0.1, 0.4), (-9.0, -8.0)])[0] > -0.5
     assert core_range([(0.0, 1.0), (0.5, 1.5)]) == pytest.approx((-0.09, 1.59))
+    assert core_range([(0.0, 0.0)] * 9) == pytest.approx((-0.5, 0.5))
+    assert core_range([(0.0, 0.0)] * 8 + [(-30.0, -29.0)]) == pytest.approx((-0.5, 0.5))
     near = {f"s{i}": [90.0 + 0.1 * i, 90.5, 91.0 + 0.1 * i] for i in range(4)}
     drawing = forest_figure(judge(of_accuracies({**near, "plain": [70.0, 70.6, 71.1]}), "s0"), NET)
     assert drawing is not None
     assert drawing.figure.axes[0].get_xlim()[0] > -5
     assert "plain" in drawing.note
     assert any("−19.93" in text for text, _ in texts_of(drawing))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(-40, 40), st.integers(0, 9)), min_size=1, max_size=9))
+def test_an_axis_holds_three_spans_at_least(
+    ends: list[tuple[int, int]],
+) -> None:
+    spans = [(float(low), float(low + length)) for low, length in ends]
+    low, high = core_range(spans)
+    assert low < high
+    assert sum(low < start and end < high for start, end in spans) >= min(3, len(spans))
+    if len(spans) < 4:
+        assert all(low < start and end < high for start, end in spans)
 
 
 def test_dark_figures_are_light_on_dark() -> None:
@@ -154,16 +187,25 @@ def test_dark_figures_are_light_on_dark() -> None:
         assert bool(light(pixels[:3, :3, :3]).max() < 0.1) is dark
 
 
-def test_curves_of_one_epoch_have_an_epoch_on_their_axis_and_both_panels_the_same() -> None:
+def evaluated(first: int) -> ExperimentRecord:
+    """Two strategies, three epochs, with a test accuracy from this epoch on."""
     made = whole(seeds=2, epochs=3, names=("stride-pad", "max-pad"))
     runs = [
         dataclasses.replace(
-            run, history=[{**entry, "test_accuracy": entry["test_accuracy"] if entry["epoch"] == 3 else None}
+            run, history=[{**entry, "test_accuracy": entry["test_accuracy"] if entry["epoch"] >= first else None}
                           for entry in run.history],
         )
         for run in made.runs
     ]  # fmt: skip
-    drawing, _ = curve_figures(dataclasses.replace(made, runs=runs), NET)
+    return dataclasses.replace(made, runs=runs)
+
+
+def test_an_accuracy_of_one_epoch_is_no_curve() -> None:
+    assert [drawing.name.split("-")[1] for drawing in curve_figures(evaluated(3), NET)] == ["loss"]
+
+
+def test_curves_of_few_epochs_have_whole_epochs_on_their_axis_and_both_panels_the_same() -> None:
+    drawing, _ = curve_figures(evaluated(2), NET)
     limits = [axis.get_xlim() for axis in drawing.figure.axes]
     assert limits[0] == limits[1]
     assert limits[0][0] < 1

@@ -136,6 +136,24 @@ def test_several_networks_are_a_matrix() -> None:
     assert re.search(r"^  max-pad .*fails 1/6, better", text, re.M)
 
 
+@pytest.mark.parametrize("unicode", [True, False])
+def test_three_networks_fit_into_80_columns_with_signs_for_words_and_a_legend(unicode: bool) -> None:
+    verdicts = judge(whole(("cifar-resnet-20", "cifar-resnet-56", "cifar-resnet-110"), seeds=5))
+    wide = first_screen(verdicts, width=120, unicode=unicode)
+    text = first_screen(verdicts, width=80, unicode=unicode)
+    assert len(text.splitlines()) <= 24
+    assert max(map(len, text.splitlines())) <= 80
+    sign = "▲" if unicode else "^"
+    for name in NAMES:
+        (words,) = re.findall(rf"^..{name} .*", wide, re.M)
+        (signs,) = re.findall(rf"^..{name} .*", text, re.M)
+        assert re.sub(r" +", " ", words.replace("better", sign).replace("inconclusive", "")) == re.sub(
+            r" +", " ", signs
+        )
+    assert f"{sign} better, no mark: inconclusive." in " ".join(text.split())
+    assert "no mark" not in wide
+
+
 def test_two_names_of_one_network_are_called_that() -> None:
     made = of_accuracies({"stride-pad": [90.0, 91.0, 90.5], "stride-pad-both": [90.0, 91.2, 90.4]}, network=NET)
     assert "are one network under two names" in " ".join(shown(made).split())

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from resnet_shortcuts.analysis.claims import judge_claims
 from resnet_shortcuts.analysis.figures import figures
 from resnet_shortcuts.analysis.paper import cited, methods_text, paper_files, references
 from resnet_shortcuts.analysis.result_text import comparison_text
 from resnet_shortcuts.analysis.verdicts import judge
 from resnet_shortcuts.shortcuts.catalogue import CATALOGUE
 from tests.analysis.made import NAMES, of_accuracies, whole
+from tests.analysis.verified import VERIFY
 from tests.tables.test_hostile_names import HOSTILE, experiment
 
 LATEX = ("pdflatex", "bibtex")
@@ -92,6 +94,16 @@ def test_numbers_are_those_of_compares_json(written: Path) -> None:
         if verdict["difference"] is not None:
             low, high = (f"{end:+.2f}".replace("-", "$-$") for end in verdict["interval"])
             assert f"({low}, {high})" in tables
+
+
+@needs_latex
+def test_a_paper_with_claims_compiles_and_has_them_in_its_tables_and_numbers(tmp_path: Path) -> None:
+    verdicts = judge(whole())
+    claims = judge_claims(verdicts.record, VERIFY)
+    for name, content in paper_files(verdicts, [], [], claims=claims):
+        (tmp_path / name).write_bytes(content)
+    run(tmp_path, "pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex")
+    assert len(json.loads((tmp_path / "compare.json").read_text())["claims"]) == len(claims) == 10
 
 
 @needs_latex

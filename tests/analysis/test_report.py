@@ -71,12 +71,17 @@ def test_reproduce_works_on_another_machine() -> None:
     made = dataclasses.replace(
         whole(seeds=3),
         command="rsc train --config /home/me/results/made/config.yaml --results /home/me/results",
-        config_text="name: made\ndata:\n  root: /home/me/photographs\n",
+        config_text="name: made\ndata:\n  root: /home/me/photographs\n"
+        "shortcuts:\n- A\n- /home/me/code/mine.py:Mine\n- {of: '../of.py:Of', name: 1/2}\n- ./near.py:Near\n",
         missing=[("cifar-resnet-20", "plain", 7)],
     )
     html = report_html(judge(made), drawings=[], command="rsc report made")
     (config,) = re.findall(r'href="data:text/yaml;base64,([^"]*)" download="made.yaml"', html)
-    assert base64.b64decode(config).decode() == "name: made\ndata:\n  root: photographs\n"
+    assert base64.b64decode(config).decode() == (
+        "name: made\ndata:\n  root: photographs\n"
+        "shortcuts:\n- A\n- ./mine.py:Mine\n- {of: './of.py:Of', name: 1/2}\n- ./near.py:Near\n"
+    )
+    assert "custom strategies are read from mine.py, of.py, near.py beside it" in html
     assert "rsc train --config made.yaml" in html
     assert "/home/me" not in html
 

@@ -43,7 +43,7 @@ def test_training_ends_with_the_table_and_leaves_tables_beside_the_runs(trained)
 def test_compare_answers_on_one_screen_as_train_did_and_details_has_the_rest(trained):
     screen = trained("compare", COLUMNS="80").stdout.splitlines()
     assert len(screen) <= 24
-    assert screen[-1] == "Everything else: rsc compare tiny --details"
+    assert screen[-1] == "More: rsc compare tiny --details"
     first = trained("compare").stdout.splitlines()[:-1]
     assert trained.first.stdout.splitlines()[: len(first)] == first
     details = trained("compare", "tiny", "--details").stdout

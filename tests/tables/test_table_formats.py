@@ -46,6 +46,14 @@ def test_long_text_is_broken_over_lines_and_keeps_every_word(width: int) -> None
     assert " ".join(words) == REASON
 
 
+@pytest.mark.parametrize("width", range(30, 60))
+def test_no_line_break_parts_a_number_from_its_percent_sign(width: int) -> None:
+    text = "projection-all costs 25 % (22 to 27) more time and 8 % more memory; the others are within the noise of 3 %"
+    note = render([Table("t", COLUMNS[1:2], ROWS[:1], notes=[text])], "table", width=width)
+    assert not [line for line in note.splitlines() if line.strip().startswith("%")]
+    assert text in " ".join(note.split())
+
+
 def test_a_latex_table_longer_than_a_page_goes_over_pages() -> None:
     text = render([Table("runs", COLUMNS, ROWS * 20, title="all runs")], "latex")
     assert r"\usepackage{booktabs,longtable}" in text
