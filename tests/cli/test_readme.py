@@ -1,6 +1,7 @@
 """The README is short, fresh and true: its line on the sweep, its links, and its commands word for word."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -93,6 +94,25 @@ def test_the_strategies_of_the_example_are_found() -> None:
     *built_in, custom = yaml.safe_load(block)["shortcuts"]
     assert [find(reference).name for reference in built_in] == ["stride-pad", "blur-duplicate"]
     assert custom == "./my_shortcut.py:Mine"
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    seeds = 'shortcuts=["A", "max-pad"], seeds=5'
+    assert seeds in block
+    assert len(block.strip().splitlines()) <= 10
+    quick = block.replace(seeds, f'{seeds}, train={{"epochs": 1}}, run={{"jobs": 0}}, cost={{"measure": False}}')
+    checks = (
+        "assert net(__import__('torch').zeros(2, 3, 32, 32)).shape == (2, 10)\n"
+        "assert r50d.untrained_weights == ()\n"
+        "assert exp.runs().status.tolist() == ['done'] * 10\n"
+        "assert set(result.verdicts().shortcut) == {'stride-pad', 'max-pad'}\n"
+        "assert not model.training\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}"}
+    command = [sys.executable, "-c", quick + checks]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_screenshot_shows_the_text_and_loads_nothing_from_elsewhere() -> None:
