@@ -163,5 +163,11 @@ def _spread_nodes(df: float) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights for a mean over the observed standard deviation as a share of the true one."""
     from scipy.special import chdtri
 
-    nodes, weights = np.polynomial.legendre.leggauss(160)
+    nodes, weights = _quadrature()
     return np.sqrt(chdtri(df, (1 - nodes) / 2) / df), weights / 2
+
+
+@functools.cache
+def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights on (-1, 1), the same whatever is integrated."""
+    return np.polynomial.legendre.leggauss(160)

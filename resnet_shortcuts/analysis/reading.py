@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 
 
 @garbage_collector.at_rest()
-def read_experiment(experiment: Experiment, *, images: bool = True, history: bool = True) -> ExperimentRecord:
+def read_experiment(
+    experiment: Experiment, *, images: bool = True, history: bool = True, whole: bool = False
+) -> ExperimentRecord:
     """The runs that the experiment's plan names, verified, and its costs.
 
     Without ``images`` predictions and history are not looked at; without ``history`` that file is verified and no
-    more, which saves a fifth of the time where no curve is drawn. A damaged run is left out and named in ``damaged``,
-    a damaged cost report likewise. Raises IntegrityError where the plan itself is damaged.
+    more, which saves a fifth of the time where no curve is drawn. ``whole``: every file of a run is verified, kept
+    weights too. A damaged run is left out and named in ``damaged``, a damaged cost report likewise. Raises
+    IntegrityError where the plan itself is damaged.
     """
     plan = experiment.plan()
     runs: list[RunRecord] = []
@@ -47,7 +50,7 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
     config, text = _config(experiment, plan, damaged)
     for planned in plan.runs:
         try:
-            run = _ended(experiment, planned, images, history)
+            run = _ended(experiment, planned, images, history, whole)
         except IntegrityError as error:
             damaged.append(str(error))
             run = None
@@ -75,12 +78,14 @@ def read_experiment(experiment: Experiment, *, images: bool = True, history: boo
     )
 
 
-def _ended(experiment: Experiment, planned: PlannedRun, images: bool, history: bool) -> RunRecord | None:
+def _ended(experiment: Experiment, planned: PlannedRun, images: bool, history: bool, whole: bool) -> RunRecord | None:
     if not experiment.finished(planned.run_id):
         failure = experiment.failure(planned.run_id)
         return None if failure is None else _record(failure, planned, images=False, history=False)
     run = experiment.run(planned.run_id, planned.science)
-    if images and not history:
+    if whole:
+        run.verify()
+    elif images and not history:
         run.verify(HISTORY)
     return _record(run, planned, images, images and history)
 

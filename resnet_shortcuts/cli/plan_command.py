@@ -1,6 +1,6 @@
 """``rsc plan``: validates a config and shows what would run. Trains nothing."""
 
-import contextlib
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from resnet_shortcuts.tables import Column, Table
 from resnet_shortcuts.words import counted, side_by_side
 
 if TYPE_CHECKING:
+    from resnet_shortcuts.analysis.experiment_records import ExperimentRecord
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import Study
 
@@ -60,12 +61,10 @@ def plan(
             say(f"warning: {study.warning}")
         rows = network_counts(study)
     experiment, course = Experiment(results, study.config.name), course_table(study)
-    for row in rows:
-        runs = [run for run in study.plan.runs if (run.network, run.shortcut) == (row["network"], row["shortcut"])]
-        done = sum(experiment.intact(run.run_id) for run in runs)
-        row |= {"runs_done": done, "runs_to_do": len(runs) - done}
+    stored = _stored(experiment)
+    _count_runs(study, experiment, stored, rows)
     estimates = estimate(study, rows)
-    expected = _prospects(study, experiment)
+    expected = _prospects(study, stored)
     total = START_SECONDS + sum(row["seconds"] or 0.0 for row in rows) if estimates.source else 0.0
     facts = {
         "name": study.config.name,
@@ -115,17 +114,41 @@ def _weights_line(study: "Study", rows: list[dict[str, Any]]) -> str:
     return f"{line}; not kept, over 50 MB a run: {', '.join(left_out)}" if left_out else line
 
 
-def _prospects(study: "Study", experiment: "Experiment") -> list[str]:
+def _stored(experiment: "Experiment") -> "ExperimentRecord | None":
+    """What is stored of the experiment, every file verified; None where nothing is, or its plan cannot be read."""
+    from resnet_shortcuts.analysis.reading import read_experiment
+    from resnet_shortcuts.errors import IntegrityError
+
+    try:
+        return read_experiment(experiment, images=False, history=False, whole=True)
+    except IntegrityError:
+        return None
+
+
+def _count_runs(
+    study: "Study", experiment: "Experiment", stored: "ExperimentRecord | None", rows: list[dict[str, Any]]
+) -> None:
+    """Enter into the row of each network and strategy how many of its runs are done and to do."""
+    verified = {run.run_id for run in stored.runs if run.status != "failed"} if stored else set()
+    done: Counter[tuple[str, str]] = Counter()
+    planned: Counter[tuple[str, str]] = Counter()
+    for run in study.plan.runs:
+        planned[run.network, run.shortcut] += 1
+        done[run.network, run.shortcut] += run.run_id in verified or experiment.intact(run.run_id)
+    for row in rows:
+        key = row["network"], row["shortcut"]
+        row |= {"runs_done": done[key], "runs_to_do": planned[key] - done[key]}
+
+
+def _prospects(study: "Study", stored: "ExperimentRecord | None") -> list[str]:
     """What the seeds, margin and family can settle, by the spread of stored runs where there are any."""
     from resnet_shortcuts.analysis.prospects import measured_spread, prospects
-    from resnet_shortcuts.analysis.reading import read_experiment
     from resnet_shortcuts.analysis.sealed_verdicts import sealed_verdicts
-    from resnet_shortcuts.errors import IntegrityError
 
     if study.plan.verdicts is None:
         return []
     (seal,), spread = study.plan.verdicts.families, None
-    with contextlib.suppress(IntegrityError):  # nothing is stored, or it cannot be read
-        record = replace(read_experiment(experiment, images=False, history=False), seals=[seal])
+    if stored is not None:
+        record = replace(stored, seals=[seal])
         spread = measured_spread(sealed_verdicts(record, seal.baseline, seal.margin))
     return prospects(seal, spread)
