@@ -11,6 +11,8 @@ from resnet_shortcuts.analysis.answer import answer
 from resnet_shortcuts.analysis.judging import judged
 from resnet_shortcuts.durable import write_file
 from resnet_shortcuts.experiments.store import Experiment
+from tools.answer_document import grid_of
+from tools.answer_sentences import five_sentences
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -26,13 +28,15 @@ def done(runs: Path = RUNS) -> int:
 
 
 def line(number: int) -> str:
-    """The sentences on the first screen; no verdict before every run is done."""
+    """What stands on the first screen: effects of the grid, then sealed verdicts; none before every run is done."""
     if number < PLANNED:
         return f"**{number} of {PLANNED} runs done.** No verdict is computed before all {PLANNED} are."
     experiment = Experiment(RUNS.parents[1], RUNS.parent.name)
-    conclusion = answer(judged([experiment], None, None)[0])
+    verdicts, _ = judged([experiment], None, None)
+    space, channels, *_ = five_sentences(verdicts, grid_of(verdicts))
     command = f"rsc compare {experiment.name} --results results/reference"
-    return f"**{' '.join(conclusion.sentences)}** (`{command}`)"
+    sealed = f"**{' '.join(answer(verdicts).sentences)}** (`{command}`)"
+    return "\n".join([f"- {space}", f"- {channels}", f"- {sealed}"])
 
 
 def updated(readme: str, number: int) -> str:

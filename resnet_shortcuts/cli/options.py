@@ -48,6 +48,10 @@ DataRoot = Annotated[
         show_default=False,
     ),
 ]
+Again = Annotated[
+    Path | None,
+    typer.Option("--again", callback=_expanded, help="Folder to train them in.", show_default="RESULTS/reproduced"),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Format = Annotated[str | None, typer.Option("--format", help="table, markdown, csv, latex or json.")]
 Output = Annotated[

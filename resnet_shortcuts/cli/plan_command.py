@@ -2,7 +2,9 @@
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from resnet_shortcuts.cli.learning_rate import course_table, milestones_line
 from resnet_shortcuts.cli.options import (
@@ -43,12 +45,16 @@ def plan(
     overrides: Override = None,
     results: Results = DEFAULT_RESULTS,
     data_root: DataRoot = None,
+    seal: Annotated[
+        bool,
+        typer.Option("--seal", help="Store plan and config, so that the verdicts' settings are fixed from now on."),
+    ] = False,
     format_: Format = None,
     output: Output = None,
     debug: Debug = False,
 ) -> None:
     """Validate a config and show what would run: runs done and to do, costs, estimated time, learning rate."""
-    from resnet_shortcuts.config.experiment_config import read_config
+    from resnet_shortcuts.config.experiment_config import check_results_folder, read_config
     from resnet_shortcuts.experiments.estimate import START_SECONDS, estimate
     from resnet_shortcuts.experiments.store import Experiment
     from resnet_shortcuts.experiments.study import network_counts, open_study
@@ -61,6 +67,9 @@ def plan(
             say(f"warning: {study.warning}")
         rows = network_counts(study)
     experiment, course = Experiment(results, study.config.name), course_table(study)
+    if seal:
+        check_results_folder(results, study.config.name)
+        say(_store(study, experiment))
     stored = _stored(experiment)
     _count_runs(study, experiment, stored, rows)
     estimates = estimate(study, rows)
@@ -97,6 +106,21 @@ def plan(
     say(_weights_line(study, rows))
     for sentence in expected:
         say(sentence)
+
+
+def _store(study: "Study", experiment: "Experiment") -> str:
+    """Store plan and config as `rsc train` does, without the place of the data; what to tell the user of it.
+
+    Committed before any run is trained, the two are a pre-registration. Settings that are sealed already stay.
+    """
+    from resnet_shortcuts.experiments.plan_guard import training
+    from resnet_shortcuts.experiments.sealing import keep_seal
+    from resnet_shortcuts.experiments.store import Experiment
+
+    plan, kept = keep_seal(study.plan, experiment)
+    with training(experiment, plan):
+        Experiment.create(experiment.results, study.config, plan)
+    return kept or f"sealed {experiment.folder}: commit it before the first run"
 
 
 def _kept_bytes(rows: list[dict[str, Any]]) -> int:

@@ -16,6 +16,7 @@ COMMANDS = [
     "paper",
     "export",
     "plan",
+    "reproduce",
     "shortcuts",
     "doctor",
     "runs",
