@@ -1,11 +1,18 @@
-"""Tests use the CPU unless they are marked ``gpu``, whatever the machine has."""
+"""What holds for all tests, however they are started.
+
+They use the CPU unless they are marked ``gpu``, whatever the machine has.
+"""
 
 import os
+import signal
 
 import pytest
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _at_start = os.environ.get(VISIBLE)
+
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # nohup: children would inherit that they ignore it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)

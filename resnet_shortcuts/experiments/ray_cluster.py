@@ -436,9 +436,9 @@ class RayPool(Pool):
         return len(unsaved)
 
     def kill(self) -> None:
-        """See `Pool`."""
-        for task in self._tasks:
-            with contextlib.suppress(Exception):
-                self._ray.cancel(task, force=True)
+        """See `Pool`. Ray ends the workers of a driver that leaves the cluster, as it does of one that was killed.
+
+        Its forced cancellation is not used: it aborts the driver where a task's reply is on its way.
+        """
         with contextlib.suppress(Exception):
             self._ray.kill(self._home)

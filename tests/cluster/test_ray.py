@@ -38,7 +38,7 @@ def test_two_nodes_give_the_results_of_one_machine_and_ctrl_c_saves(ray_nodes, r
     wait_until(lambda: len(checkpoints(rig)) == 2, "two nodes train")
     first.send_signal(signal.SIGINT)
     assert "interrupted: " in end(first, 130)
-    assert not workers()
+    wait_until(lambda: not workers(), "the workers have left")
     said = end(train(ray_nodes, tmp_path), 0)
     assert "4 to train, 2 runs side by side, fp32 on cpu of 2 nodes of the Ray cluster" in said
     assert outcomes(rig) == reference

@@ -40,7 +40,7 @@ SMALL = CostRequest(
 @pytest.fixture(scope="module")
 def report() -> CostReport:
     told: list[tuple[str, int, int]] = []
-    found = run_cost_pass(SMALL.model_copy(update={"seconds": 30.0}), lambda *what: told.append(what))
+    found = run_cost_pass(SMALL.model_copy(update={"seconds": 300.0}), lambda *what: told.append(what))
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert told[-1][1] == told[-1][2] == 2 * 3 + 2
     return found

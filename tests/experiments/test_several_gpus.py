@@ -12,7 +12,7 @@ from resnet_shortcuts.experiments.slots import Slots
 from tests.faults.rig import YAML, make_rig
 
 FOUR = ("cuda:0", "cuda:1", "cuda:2", "cuda:3")
-FAULTY = '''
+FAULTY = """
 import os
 
 from resnet_shortcuts.shortcuts import Shortcut
@@ -27,7 +27,7 @@ class Faulty(Shortcut):
         if self.training and here in os.environ["RSC_TEST_BROKEN"].split(","):
             raise RuntimeError(os.environ["RSC_TEST_ERROR"])
         return branch + x.mean((1, 2, 3), keepdim=True)
-'''
+"""
 
 
 @pytest.fixture

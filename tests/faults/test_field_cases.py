@@ -164,8 +164,8 @@ def test_counting_runs_no_network_on_data(case):
     rsc = case("18")
     given = ("cost", "--network", "imagenet-resnet-50", "--shortcut", "B")
     code = (
-        "import resource, sys; from resnet_shortcuts.cli import _run; code = _run(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+        "import sys; from resnet_shortcuts.cli import _run; from resnet_shortcuts.cost.memory import resident;"
+        "code = _run(sys.argv[1:]); print(resident(peak=True) // 1024, file=sys.stderr); sys.exit(code)"
     )
     rsc.command = lambda *arguments: [sys.executable, "-P", "-c", code, *arguments]
     done = rsc(*given)

@@ -94,19 +94,19 @@ def test_fault_45_46_a_signal_saves_and_exits(sweep, tmp_path, cache, number, co
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_fault_45_46_a_signal_saves_what_this_process_trains(sweep, tmp_path, cache, number, code):
-    options = ("--set=train.epochs=40", "--set=run.checkpoint_seconds=3600", "--set=seeds=2")
+    options = ("--set=train.epochs=20", "--set=run.checkpoint_seconds=3600", "--set=seeds=2")
     running = sweep(*options, "--jobs=0")
     running.until("progress")
     running.process.send_signal(number)
     assert running.end() == code
     assert "the others saved: the same command goes on from there" in running.events[-1]["text"]
-    rig = make_rig(tmp_path, cache, YAML, "train.epochs=40", "seeds=2")
+    rig = make_rig(tmp_path, cache, YAML, "train.epochs=20", "seeds=2")
     assert states(rig) == ["interrupted", "planned"]
     assert sweep(*options, "--jobs=0").end() == 0
     assert rig.experiment.run(rig.plan.runs[0].run_id).resumed[0].step > 0
     other = tmp_path / "other"
     assert sweep(*options, "--jobs=1", folder=other).end() == 0
-    assert rig.outcome() == make_rig(other, cache, YAML, "train.epochs=40", "seeds=2").outcome()
+    assert rig.outcome() == make_rig(other, cache, YAML, "train.epochs=20", "seeds=2").outcome()
 
 
 def test_fault_46_a_signal_during_an_evaluation_saves_too(sweep, tmp_path, cache):
