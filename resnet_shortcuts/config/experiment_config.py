@@ -89,7 +89,7 @@ def _seeds(value: Any) -> Any:
 
 def _device(value: Any) -> Any:
     """A word, or a list of GPUs."""
-    allowed = "use auto, cpu, cuda (all GPUs), cuda:N, or a list of them: [cuda:0, cuda:3]"
+    allowed = "give auto, cpu, cuda (all GPUs), cuda:N, or a list of GPUs: [cuda:0, cuda:3]"
     names = value if isinstance(value, list | tuple) else [value]
     for index, name in enumerate(names):
         pattern = _GPU if names is value else _DEVICE

@@ -15,6 +15,7 @@ from resnet_shortcuts.random_streams import numpy_stream
 from resnet_shortcuts.words import counted
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+_ELSEWHERE = 8 * 2**30
 _SHARE_OF_FREE = 4
 """Images stay on a GPU where they take at most one part in so many of its free memory; otherwise batches travel."""
 
@@ -49,8 +50,13 @@ def _mapped(images: NDArray[np.uint8]) -> torch.Tensor:
 
 
 def memory_for_images(device: torch.device) -> int:
-    """Bytes of images that may stay on the device, from what is free there now; 0 on a CPU, where they are mapped."""
-    return 0 if device.type != "cuda" else int(torch.cuda.mem_get_info(device)[0]) // _SHARE_OF_FREE
+    """Bytes of images that may stay on the device, from what is free there now; 0 on a CPU, where they are mapped.
+
+    Other accelerators than CUDA's do not tell what is free.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) // _SHARE_OF_FREE
+    return 0 if device.type == "cpu" else _ELSEWHERE
 
 
 class _Images:
@@ -67,9 +73,9 @@ class _Images:
             self._images = chosen.to(device)
 
     def __getitem__(self, positions: torch.Tensor) -> torch.Tensor:
-        """Those images (B, H, W, C) uint8 on the device; ``positions`` (B,) int64 on the CPU or the device."""
+        """Those images (B, H, W, C) uint8 on the device; ``positions`` (B,) int64 are there, too, if they ``stay``."""
         if self.stay:
-            return self._images.index_select(0, positions.to(self.device, non_blocking=True))
+            return self._images.index_select(0, positions)
         return _take(self._images, self._indices[positions], self.device)
 
 
@@ -171,7 +177,8 @@ class TestBatches:
     def batches(self, size: int) -> Iterator[Batch]:
         """All images once: x (B, C, H, W) float32 channels_last, and y (B,) int64, on the device."""
         for start in range(0, len(self.split), size):
-            positions = torch.arange(start, min(start + size, len(self.split)))
+            place = self.device if self._images.stay else "cpu"
+            positions = torch.arange(start, min(start + size, len(self.split)), device=place)
             x = augment.centre_crop(self._normalize(self._images[positions]), self.resolution)
             yield x.permute(0, 3, 1, 2), self._labels[start : start + size]
 
