@@ -125,6 +125,41 @@ def is_out_of_memory(error: BaseException) -> bool:
     return known or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
+def is_gpu_out_of_memory(error: BaseException) -> bool:
+    """Whether it was a GPU's memory that ran out."""
+    return is_out_of_memory(error) and any(word in str(error).lower() for word in ("cuda", "cudnn", "cublas"))
+
+
+_DEVICE_FAULTS = (
+    "no kernel image is available",
+    "uncorrectable ecc error",
+    "devices are busy or unavailable",
+    "illegal memory access",
+    "unspecified launch failure",
+    "misaligned address",
+    "hardware stack error",
+    "driver version is insufficient",
+    "no cuda-capable device",
+    "initialization error",
+    "unknown error",
+    "fell off the bus",
+)
+"""What follows 'CUDA error:' where a GPU, its driver or its context is broken, in lower case."""
+
+
+def is_device_fault(error: BaseException) -> bool:
+    """Whether a GPU failed: after that its process can compute nothing more, and other runs may meet the same.
+
+    A device-side assert is the fault of the code that runs and comes again on any GPU: it is not one.
+    """
+    if isinstance(error, RscError) and error.__cause__ is not None:  # a custom strategy met it
+        return is_device_fault(error.__cause__)
+    text = str(error).lower()
+    if not isinstance(error, RuntimeError) or is_out_of_memory(error) or "device-side assert" in text:
+        return False
+    return ("cuda" in text or "cudnn" in text or "cublas" in text) and any(words in text for words in _DEVICE_FAULTS)
+
+
 def raise_all(errors: Iterable[RscError]) -> None:
     """Raises the error, or ManyErrors where there are several; returns where there are none."""
     errors = list(errors)

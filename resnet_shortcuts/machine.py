@@ -6,7 +6,6 @@ torch is imported only where a question is about GPUs and an NVIDIA driver is pr
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +15,10 @@ from typing import Any, Literal, Self
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-from resnet_shortcuts import __version__, cgroup
+from resnet_shortcuts import __version__, cgroup, gpus
+from resnet_shortcuts.commands import output_of
 from resnet_shortcuts.errors import EnvironmentFault, UsageError
+from resnet_shortcuts.gpus import Gpu
 
 Precision = Literal["fp32", "bf16"]
 
@@ -28,15 +29,6 @@ _TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16",
 _TCMALLOC_NAMES = ("tcmalloc_minimal", "tcmalloc")
 _LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib")
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pydantic", "safetensors")
-
-
-def _output(*command: str) -> str:
-    """What a command prints, or nothing where it is missing, fails or takes more than 10 s."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
 
 
 def cores() -> int:
@@ -89,46 +81,64 @@ def tcmalloc_path() -> Path | None:
             for path in sorted(candidates, key=str):
                 if path.is_file():
                     return path
-        listed = re.search(rf"\blib{name}\.so\S*.*=> (\S+)", _output("/sbin/ldconfig", "-p"))
+        listed = re.search(rf"\blib{name}\.so\S*.*=> (\S+)", output_of("/sbin/ldconfig", "-p"))
         if listed and Path(listed[1]).is_file():
             return Path(listed[1])
     return None
 
 
-def gpu_driver_present() -> bool:
-    """Whether an NVIDIA driver is loaded here; says nothing of whether torch can use it."""
-    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists()
-
-
 def _torch_sees_gpus() -> int:
-    if not gpu_driver_present():
+    if not gpus.driver_present() or gpus.torch_cuda_version() is None:
         return 0
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # cuda:N is the N of nvidia-smi
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def resolve_device(requested: str) -> str:
-    """``cpu`` or ``cuda[:n]`` for ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+def resolve_devices(requested: str | tuple[str, ...]) -> tuple[str, ...]:
+    """``("cpu",)``, or the GPUs as ``cuda:n``, for ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or several ``cuda:n``.
 
-    ``auto`` takes a GPU where torch can use one. Raises EnvironmentFault where a GPU is asked for that is not there
-    (no silent fallback to the CPU), and UsageError for any other word.
+    ``cuda`` is all GPUs that this process may use, ``auto`` the same, or the CPU where torch can use none. Raises
+    EnvironmentFault where a GPU is asked for that is not there (no silent fallback to the CPU), and UsageError for any
+    other word.
     """
     if requested == "cpu":
-        return "cpu"
+        return ("cpu",)
+    here = tuple(f"cuda:{number}" for number, _ in enumerate(gpus.selectors(_torch_sees_gpus())))
     if requested == "auto":
-        return "cuda" if _torch_sees_gpus() else "cpu"
-    if not re.fullmatch(r"cuda(:\d{1,3})?", requested):
-        raise UsageError(f"unknown device {requested[:40]!r}", "run.device", "use auto, cpu, cuda or cuda:N")
-    index = int(requested.partition(":")[2] or 0)
-    if index >= _torch_sees_gpus():
-        reason = "torch sees no such GPU" if gpu_driver_present() else "no NVIDIA driver is loaded"
-        raise EnvironmentFault(
-            f"device {requested!r} is not available",
-            reason,
-            "use --set run.device=cpu (with a config) or --device cpu; see rsc doctor",
-        )
-    return requested
+        return here or ("cpu",)
+    asked = (requested,) if isinstance(requested, str) else requested
+    for device in asked:
+        if not re.fullmatch(r"cuda(:\d{1,3})?", device):
+            raise UsageError(f"unknown device {device[:40]!r}", "run.device", "use auto, cpu, cuda or cuda:N")
+        if device not in here and not (device == "cuda" and here):
+            raise EnvironmentFault(
+                f"device {device!r} is not available",
+                _why_no_gpu(),
+                "use --set run.device=cpu (with a config) or --device cpu; see rsc doctor",
+            )
+    return here if requested == "cuda" else asked
+
+
+def resolve_device(requested: str) -> str:
+    """``cpu``, or the first GPU of `resolve_devices` as ``cuda:n``."""
+    return resolve_devices(requested)[0]
+
+
+def _why_no_gpu() -> str:
+    if not gpus.driver_present():
+        return "no NVIDIA driver is loaded"
+    if gpus.torch_cuda_version() is None:
+        return "the installed torch is a CPU build"
+    return "torch sees no such GPU"
+
+
+def blind_gpu_warning() -> str | None:
+    """The warning where a GPU is here that torch cannot use, so that ``auto`` is the CPU; None where none is due."""
+    if not gpus.driver_present() or _torch_sees_gpus() or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return None
+    return f"an NVIDIA driver is loaded, but {_why_no_gpu()}: training on the CPU: see rsc doctor"
 
 
 def bf16_supported(device: str) -> bool:
@@ -189,21 +199,11 @@ def _version(name: str) -> str | None:
 def commit() -> str | None:
     """The git commit of this package's source, with ``+changes`` where the tree differs from it; None without git."""
     folder = str(Path(__file__).resolve().parent)
-    if not _output("git", "-C", folder, "ls-files", "machine.py").strip():
+    if not output_of("git", "-C", folder, "ls-files", "machine.py").strip():
         return None  # installed inside another project's repository
-    head = _output("git", "-C", folder, "rev-parse", "HEAD").strip()
-    changed = _output("git", "-C", folder, "status", "--porcelain", "--", ".").strip()
+    head = output_of("git", "-C", folder, "rev-parse", "HEAD").strip()
+    changed = output_of("git", "-C", folder, "status", "--porcelain", "--", ".").strip()
     return f"{head}+changes" if head and changed else head or None
-
-
-class Gpu(BaseModel):
-    """A GPU as its driver names it; what an older record does not hold is None."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    name: str
-    memory_mib: int | None = None
-    driver: str | None = None
 
 
 class Hardware(BaseModel):
@@ -286,11 +286,7 @@ def hardware() -> Hardware:
 
 def _gpus() -> list[Gpu]:
     """The GPUs as the driver lists them: torch would initialise CUDA, after which no process can be forked."""
-    if not gpu_driver_present():
-        return []
-    listed = _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits")
-    rows = re.findall(r"^(.+), (\d+), (\S+)$", listed, re.MULTILINE)
-    return [Gpu(name=name, memory_mib=int(memory), driver=driver) for name, memory, driver in rows]
+    return [Gpu(name=gpu.name, memory_mib=gpu.memory_mib, driver=gpu.driver) for gpu in gpus.states()]
 
 
 def _telling_flags() -> list[str]:

@@ -59,10 +59,13 @@ MEANINGS: dict[str, str] = {
     "fewer than the run has",
     "train.schedule.warmup_lr": "rate during these steps",
     "run": "how runs are executed; of a run's id only the resolved precision is part",
-    "run.device": "`auto` takes a GPU where torch can use one; `cuda` without one is an error (exit 5)",
+    "run.device": "`cuda`: all visible GPUs; `auto`: the same, or the CPU where torch can use none; "
+    "a GPU that is asked for and not there is an error (exit 5)",
     "run.precision": "`auto`: bf16 autocast where the hardware multiplies bf16, else fp32; bf16 without such "
     "hardware is allowed, slow, and gives a warning; evaluation is always fp32",
-    "run.jobs": "runs side by side; `auto`: one a core on a CPU; 0: one, in this process (for debuggers)",
+    "run.jobs": "runs side by side, on GPUs as many on each; `auto`: one a core on a CPU, one on a GPU; "
+    "0: one, in this process (for debuggers)",
+    "run.tf32": "let GPUs round products of fp32 to 10 bits; recorded with each run",
     "run.compile": "compile the training step with torch.compile (last bits differ from eager mode)",
     "run.evaluate_every": "epochs between evaluations; the last epoch is always evaluated",
     "run.checkpoint_seconds": "seconds between two checkpoints of a run; at least 50 times what writing "

@@ -164,7 +164,7 @@ def _request(
         batch_size=batch_size,
         precision=machine.resolve_precision(precision or "auto", resolved),
         device=resolved,
-        engine=engine_for(resolved, compile=False),
+        engine=engine_for(resolved),
         **changes,
     )
 

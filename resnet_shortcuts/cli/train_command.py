@@ -128,7 +128,7 @@ def train(
                     study.folder,
                     experiment,
                     jobs=at_once,
-                    device=study.device,
+                    devices=study.devices,
                     progress=progress,
                     wait=wait,
                     make_pool=None if cluster is None else cluster.pool,

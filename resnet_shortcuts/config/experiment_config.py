@@ -6,6 +6,7 @@ section would accept. Reading a file is `load_config` here; YAML and lines are `
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,6 +45,8 @@ CONFIG_FORMAT: Literal[2] = 2
 MAX_SEEDS = 100_000
 MAX_SEED = 2**32 - 1
 MAX_LISTED = 10
+_GPU = r"^cuda:\d{1,3}$"
+_DEVICE = r"^(auto|cpu|cuda(:\d{1,3})?)$"
 _SECTIONS = ("data", "train", "run", "cost", "compare")
 
 
@@ -85,6 +88,19 @@ def _seeds(value: Any) -> Any:
     return tuple(value)
 
 
+def _device(value: Any) -> Any:
+    """A word, or a list of GPUs."""
+    allowed = "give auto, cpu, cuda (all GPUs), cuda:N, or a list of GPUs: [cuda:0, cuda:3]"
+    names = value if isinstance(value, list | tuple) else [value]
+    for index, name in enumerate(names):
+        pattern = _GPU if names is value else _DEVICE
+        if not isinstance(name, str) or not re.fullmatch(pattern, name):
+            raise SettingError("", str(index) if names is value else "", allowed)
+    if not names or len(set(names)) < len(names):
+        raise SettingError("a device is listed twice" if names else "the list is empty", todo=allowed)
+    return tuple(value) if names is value else value
+
+
 class _AsReference:
     """Reads and writes a strategy as a config names it; no schema is made of its operations, which are functions."""
 
@@ -105,23 +121,38 @@ SeedsField = Annotated[
 ]
 
 
+DeviceField = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(_device),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": _DEVICE},
+                {"type": "array", "items": {"type": "string", "pattern": _GPU}},
+            ],
+            "what": "one of auto, cpu, cuda[:N], or a list of cuda:N",
+        }
+    ),
+]
+
+
 class RunSpec(BaseModel):
     """The ``run`` section: how runs are executed. Of a run's id only the resolved precision is part.
 
-    ``jobs`` is how many runs go side by side (auto: one a core on a CPU; 0: one, in the process that asks).
+    ``device`` ``cuda`` is all GPUs that the process may use, ``auto`` the same, or the CPU where there is none.
+    ``jobs`` is how many runs go side by side (auto: one a core on a CPU; 0: one, in the process that asks), on GPUs how
+    many on each. ``tf32`` lets a GPU round fp32 products to 10 bits.
     ``evaluate_every`` counts epochs; the last one is always evaluated. ``checkpoint_seconds`` is the time between two
     checkpoints of a run. ``keep_weights`` stores the trained weights with each result; 'auto': up to 50 MB a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    device: Annotated[
-        str,
-        Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", json_schema_extra={"what": "one of auto, cpu, cuda[:N]"}),
-    ] = "auto"
+    device: DeviceField = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     jobs: Literal["auto"] | Annotated[int, Field(strict=True, ge=0, le=1024)] = "auto"
     compile: Annotated[bool, Field(strict=True)] = False
+    tf32: Annotated[bool, Field(strict=True)] = False
     evaluate_every: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1
     checkpoint_seconds: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 30.0
     keep_weights: Literal["auto"] | Annotated[bool, Field(strict=True)] = "auto"

@@ -4,22 +4,22 @@ import os
 
 import psutil
 
-from resnet_shortcuts import machine
+from resnet_shortcuts import gpus, machine
 from resnet_shortcuts.cost.cost_request import CostEnvironment, CostRequest, TimedHardware
 
 
 def hardware(request: CostRequest) -> TimedHardware:
     """The hardware that a request would be measured on here; a launcher and the process that it starts agree.
 
-    Starts no GPU.
+    Of several GPUs it is the one that is measured, so that machines with one or with eight of a model agree. Starts no
+    GPU.
     """
     here = machine.hardware()
-    gpus = ", ".join(gpu.name for gpu in here.gpus or ()) or "cuda"
-    return TimedHardware(
-        device=here.processor if request.device_type == "cpu" else gpus,
-        memory_format="channels_last",
-        hardware=here,
-    )
+    if request.device_type == "cpu":
+        return TimedHardware(device=here.processor, memory_format="channels_last", hardware=here)
+    gpu = gpus.described(request.device)
+    one = here.model_copy(update={"gpus": None if gpu is None else [gpu]})
+    return TimedHardware(device="cuda" if gpu is None else gpu.name, memory_format="channels_last", hardware=one)
 
 
 def environment(request: CostRequest) -> CostEnvironment:
@@ -60,3 +60,11 @@ class OtherLoad:
         times, mine = psutil.cpu_times(), os.times()
         busy = times.user + times.system + getattr(times, "nice", 0.0) + getattr(times, "steal", 0.0)
         return mine.elapsed, busy, mine.user + mine.system
+
+
+def busy_gpu(request: CostRequest) -> float | None:
+    """Percent of the last second that the GPU to be measured worked for others; None on a CPU, or where not known."""
+    here = gpus.described(request.device) if request.device_type == "cuda" else None
+    same = [state for state in gpus.states() if here is not None and here.name.startswith(state.name)]
+    busy = [state.busy_percent for state in same if state.busy_percent is not None]
+    return max(busy, default=None)

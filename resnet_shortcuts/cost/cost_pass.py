@@ -14,6 +14,7 @@ from resnet_shortcuts.cost import cost_environment, timed_steps
 from resnet_shortcuts.cost.cost_request import OTHERS_ALLOWED, CostReport, CostRequest, CostRow, Race, report_key
 from resnet_shortcuts.cost.memory import figures_of, measure_all
 from resnet_shortcuts.cost.timing import Clock, Timings, Turn, race
+from resnet_shortcuts.gpus import BUSY_PERCENT
 from resnet_shortcuts.training.step import reset_compiler
 
 CONTROL = "\0control"
@@ -46,6 +47,8 @@ def measure_costs(
     began = clock()
     timed_steps.check(request)
     load: dict[str, float | None] = {"load_average_before": machine.load_average()[0], "other_cores": None}
+    if request.device_type == "cuda":
+        load["gpu_busy_percent"] = cost_environment.busy_gpu(request)
     rows: Rows = {(network, shortcut): {} for network in request.networks for shortcut in request.shortcuts}
     stages = len(rows) + (len(request.networks) if "time" in request.passes else 0)
     for number, (label, figures) in enumerate(_measured(request, rows), start=1):
@@ -61,7 +64,11 @@ def measure_costs(
             held = _time_network(request, network, left, rows, clock)
             races += [] if held is None else [held]
         load["other_cores"] = watch.cores()
-        warnings = [*_disturbed(load["other_cores"]), *(text for held in races for text in _weak(request, held))]
+        warnings = [
+            *_disturbed(load["other_cores"]),
+            *_busy_gpu(load.get("gpu_busy_percent")),
+            *(text for held in races for text in _weak(request, held)),
+        ]
         progress("timing", stages, stages)
     return CostReport(
         key=report_key(request, cost_environment.hardware(request)),
@@ -190,6 +197,14 @@ def _disturbed(other_cores: float | None) -> Iterator[str]:
         yield (
             f"other programs used {other_cores:.1f} cores while times were taken, so the times are too long: "
             "stop them (see `top`) and measure again: rsc cost --config FILE (or --network NAME) --measure"
+        )
+
+
+def _busy_gpu(percent: float | None) -> Iterator[str]:
+    if percent is not None and percent > BUSY_PERCENT:
+        yield (
+            f"the GPU was {percent:.0f} % busy with other programs before times were taken, so they may be too long: "
+            "stop them (see nvidia-smi) and measure again"
         )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from resnet_shortcuts.gpus import BUSY_PERCENT
 from resnet_shortcuts.hashing import canonical, sha256
 from resnet_shortcuts.machine import Hardware
 from resnet_shortcuts.shortcuts.catalogue import label_meant
@@ -175,8 +176,9 @@ class CostReport(Frozen):
 
     @property
     def disturbed(self) -> bool:
-        """Whether other programs took so much processor time that the times are not to be trusted."""
-        return (self.load.get("other_cores") or 0.0) > OTHERS_ALLOWED
+        """Whether other programs took so much of the processor, or of the GPU, that times are not to be trusted."""
+        cores, gpu = self.load.get("other_cores") or 0.0, self.load.get("gpu_busy_percent") or 0.0
+        return cores > OTHERS_ALLOWED or gpu > BUSY_PERCENT
 
     def row(self, network: str, shortcut: str) -> CostRow | None:
         """The row of this network and strategy, by their labels; None where there is none."""
@@ -189,6 +191,9 @@ def report_key(request: CostRequest, hardware: TimedHardware) -> str:
     The budget is left out: a pass with a larger one answers the same question, better.
     """
     asked = request.model_dump(mode="json", exclude={"seconds", "target", "min_rounds", "max_rounds", "seed"})
+    asked["device"] = request.device_type  # which of several equal GPUs makes no difference; the hardware names it
+    if not request.tf32:
+        del asked["tf32"]  # reports of versions without it keep their keys
     facts = hardware.model_dump(include=set(TimedHardware.model_fields))
     return sha256(canonical({"format": FORMAT, "asked": asked, "hardware": facts}))[:16]
 

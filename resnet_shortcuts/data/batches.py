@@ -15,7 +15,9 @@ from resnet_shortcuts.random_streams import numpy_stream
 from resnet_shortcuts.words import counted
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-_ON_DEVICE = 8 * 2**30
+_ELSEWHERE = 8 * 2**30
+_SHARE_OF_FREE = 4
+"""Images stay on a GPU where they take at most one part in so many of its free memory; otherwise batches travel."""
 
 
 class Normalize:
@@ -47,11 +49,34 @@ def _mapped(images: NDArray[np.uint8]) -> torch.Tensor:
         return torch.from_numpy(images)
 
 
-def _on(device: torch.device, images: NDArray[np.uint8]) -> torch.Tensor:
-    """All images of a part as a tensor: mapped from disk, or in the memory of an accelerator where they fit in 8
-    GiB."""
-    tensor = _mapped(images)
-    return tensor.to(device) if device.type != "cpu" and images.nbytes <= _ON_DEVICE else tensor
+def memory_for_images(device: torch.device) -> int:
+    """Bytes of images that may stay on the device, from what is free there now; 0 on a CPU, where they are mapped.
+
+    Other accelerators than CUDA's do not tell what is free.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) // _SHARE_OF_FREE
+    return 0 if device.type == "cpu" else _ELSEWHERE
+
+
+class _Images:
+    """The images of a split by position in it: mapped from disk, or on the device where they may stay there."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self.device = device
+        size = split.images[0].nbytes * len(split)
+        self.stay = 0 < size <= memory_for_images(device)
+        self._images = _mapped(split.images)
+        self._indices = torch.from_numpy(split.indices)
+        if self.stay:
+            chosen = self._images if split.is_whole else self._images.index_select(0, self._indices)
+            self._images = chosen.to(device)
+
+    def __getitem__(self, positions: torch.Tensor) -> torch.Tensor:
+        """Those images (B, H, W, C) uint8 on the device; ``positions`` (B,) int64 are there, too, if they ``stay``."""
+        if self.stay:
+            return self._images.index_select(0, positions)
+        return _take(self._images, self._indices[positions], self.device)
 
 
 class TrainBatches:
@@ -74,7 +99,7 @@ class TrainBatches:
             raise UsageError(
                 f"train.batch_size {batch_size}", counted(len(self.split), "training image"), "make it smaller"
             )
-        self._images = _on(self.device, self.split.images)
+        self._images = _Images(self.split, self.device)
         self._normalize = Normalize(dataset, spec.normalize, self.device)
 
     @property
@@ -86,13 +111,12 @@ class TrainBatches:
         """Batches of ``epoch`` from ``first_step`` on: x (B, C, H, W) float32, channels_last, and y (B,) int64, on
         the device."""
         order = numpy_stream(self.seed, "order", epoch).permutation(len(self.split))
-        samples = self.split.indices[order]
-        chosen = torch.from_numpy(samples).to(self._images.device)
+        chosen = torch.from_numpy(order).to(self.device if self._images.stay else "cpu")
         labels = torch.from_numpy(self.split.labels[order]).to(self.device)
-        cuts = self._cuts(epoch, samples)
+        cuts = self._cuts(epoch, self.split.indices[order])
         for step in range(first_step, self.steps_per_epoch):
             part = slice(step * self.batch_size, (step + 1) * self.batch_size)
-            x = self._augmented(self._normalize(_take(self._images, chosen[part], self.device)), cuts, part)
+            x = self._augmented(self._normalize(self._images[chosen[part]]), cuts, part)
             yield x.permute(0, 3, 1, 2), labels[part]
 
     def _cuts(self, epoch: int, samples: NDArray[np.int64]) -> dict[str, torch.Tensor]:
@@ -139,18 +163,31 @@ def _take(images: torch.Tensor, samples: torch.Tensor, device: torch.device) -> 
     return taken.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else taken.to(device)
 
 
+class TestBatches:
+    """Every image of a split, in order, centre cut, never augmented."""
+
+    __test__ = False  # pytest takes any Test* that a test imports for tests
+
+    def __init__(self, split: Split, dataset: Dataset, spec: DataSpec, device: torch.device | str) -> None:
+        self.split, self.resolution, self.device = split, dataset.resolution, torch.device(device)
+        self._images = _Images(split, self.device)
+        self._normalize = Normalize(dataset, spec.normalize, self.device)
+        self._labels = torch.from_numpy(split.labels).to(self.device)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All images once: x (B, C, H, W) float32 channels_last, and y (B,) int64, on the device."""
+        for start in range(0, len(self.split), size):
+            place = self.device if self._images.stay else "cpu"
+            positions = torch.arange(start, min(start + size, len(self.split)), device=place)
+            x = augment.centre_crop(self._normalize(self._images[positions]), self.resolution)
+            yield x.permute(0, 3, 1, 2), self._labels[start : start + size]
+
+
 def test_batches(
     split: Split, dataset: Dataset, spec: DataSpec, batch_size: int, device: torch.device | str
 ) -> Iterator[Batch]:
-    """Every image of a split once, in order, centre cut, never augmented: x (B, C, H, W) float32 channels_last, y
-    (B,) int64."""
-    device = torch.device(device)
-    images, normalize = _mapped(split.images), Normalize(dataset, spec.normalize, device)
-    labels = torch.from_numpy(split.labels).to(device)
-    for start in range(0, len(split), batch_size):
-        samples = torch.from_numpy(split.indices[start : start + batch_size])
-        x = augment.centre_crop(normalize(_take(images, samples, device)), dataset.resolution)
-        yield x.permute(0, 3, 1, 2), labels[start : start + batch_size]
+    """The batches of `TestBatches` in one call."""
+    return TestBatches(split, dataset, spec, device).batches(batch_size)
 
 
 test_batches.__test__ = False  # type: ignore[attr-defined]  # pytest takes any test_* that a test imports for a test

@@ -6,7 +6,7 @@ from typing import Any
 from resnet_shortcuts.cost.cost_launch import run_cost_pass
 from resnet_shortcuts.cost.cost_request import train_seconds
 from resnet_shortcuts.experiments import processes
-from resnet_shortcuts.experiments.study import Study, baseline_of, cost_request, jobs_of
+from resnet_shortcuts.experiments.study import Study, baseline_of, cost_request, evaluation_size, jobs_of
 
 PROBE_SECONDS = 4.0
 START_SECONDS, A_RUN_SECONDS = 3.0, 0.2
@@ -46,7 +46,7 @@ def _seconds_of_baseline(study: Study, baseline: str) -> dict[str, float | None]
             row,
             steps=study.steps,
             evaluation_images=study.evaluation_images,
-            evaluation_batch_size=study.config.train.batch_size,
+            evaluation_batch_size=evaluation_size(study) or study.config.train.batch_size,
         )
         for row in run_cost_pass(probe, environ=processes.environment(1)).rows
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_shortcuts.errors import EnvironmentFault
+from resnet_shortcuts.gpus import BUSY_PERCENT, GpuState
 from resnet_shortcuts.words import counted
 
 DISTRIBUTION = "resnet-shortcuts"
@@ -84,17 +85,63 @@ def _processor() -> list[dict[str, Any]]:
 
 
 def _devices() -> list[dict[str, Any]]:
+    """GPUs as the driver lists them, and whether torch fits them. Starts no context on a GPU that may be busy."""
+    from resnet_shortcuts import gpus
+
+    if not gpus.driver_present():
+        return [_row("GPU", "none: 'device: auto' is the CPU", "note")]
+    built, states = gpus.torch_cuda_version(), gpus.states()
+    driver = next((state.driver for state in states if state.driver), None) or "of unknown version"
+    if built is None:
+        todo = "install the CUDA build of torch that its site names for this driver"
+        return [_row("GPU", f"NVIDIA driver {driver}, but the installed torch is a CPU build", "wrong", todo)]
     import torch
 
     if not torch.cuda.is_available():
-        return [_row("GPU", "none: 'device: auto' is the CPU", "note")]
+        todo = f"update the driver, or install a torch built for an older CUDA than {built}"
+        return [_row("GPU", f"NVIDIA driver {driver}, torch for CUDA {built} sees no GPU", "wrong", todo)]
+    if not states:
+        return [_row("GPU", f"{torch.cuda.device_count()} seen by torch; nvidia-smi does not list them", "note")]
     return [
-        _row(
-            f"GPU {index}",
-            f"{torch.cuda.get_device_name(index)}, {torch.cuda.mem_get_info(index)[0] / 2**30:.1f} GiB free",
-        )
-        for index in range(torch.cuda.device_count())
+        row for number, state in enumerate(states) for row in _gpu(f"GPU {number}", state, torch.cuda.get_arch_list())
     ]
+
+
+def _gpu(what: str, state: GpuState, built_for: list[str]) -> list[dict[str, Any]]:
+    """The rows of one GPU; ``built_for`` are torch's targets, such as sm_90 or compute_90."""
+    free = "" if state.memory_mib is None else f", {(state.memory_mib - (state.used_mib or 0)) / 1024:.1f} GiB free"
+    rows = [_row(what, f"{state.name}{free}, driver {state.driver}")]
+    capability = state.compute_capability
+    if capability is not None and not runs_on(capability, built_for):
+        found = f"compute capability {capability[0]}.{capability[1]}; torch is built for {', '.join(built_for)}"
+        rows.append(_row(what, found, "wrong", "install a torch built for this GPU, or use run.device: cpu"))
+    if state.mig:
+        todo = "each slice is used as a GPU; choose some by CUDA_VISIBLE_DEVICES"
+        rows.append(_row(what, "divided into MIG slices", "note", todo))
+    if state.persistence is False:
+        todo = "nvidia-smi -pm 1 (as root) saves the driver's start at every run"
+        rows.append(_row(what, "persistence mode is off", "note", todo))
+    if (state.busy_percent or 0) > BUSY_PERCENT:
+        rows.append(_row(what, f"{state.busy_percent} % busy", "note", "time nothing while other work runs"))
+    return rows
+
+
+def runs_on(capability: tuple[int, int], built_for: list[str]) -> bool:
+    """Whether a torch built for these targets has code for a GPU of this compute capability.
+
+    Machine code (sm_XY) runs on the same major version from its minor version on; PTX (compute_XY) on any later one.
+    """
+    for target in built_for:
+        kind, _, digits = target.partition("_")
+        number = re.match(r"(\d+)(\d)", digits)
+        if number is None:
+            continue
+        major, minor = int(number[1]), int(number[2])
+        if kind == "sm" and major == capability[0] and minor <= capability[1]:
+            return True
+        if kind == "compute" and (major, minor) <= capability:
+            return True
+    return False
 
 
 def _data(data_root: Path | None) -> list[dict[str, Any]]:

@@ -95,7 +95,7 @@ def _train(setup: WorkerSetup, job: RunJob, call: Call) -> RunEvent:
     durable.make_folder(scratch)
     home = RemoteHome(call, scratch)
     setup = setup.model_copy(update={"dataset": local_dataset(setup, _content_of(job), call)})
-    environment = run_environment(setup.device, setup.threads, setup.run.compile, setup.precision)
+    environment = run_environment(setup.device, setup.threads, setup.run, setup.precision)
     setup = setup.model_copy(update={"environment": {**setup.environment, **environment}})
     load_sources(setup.sources)
 

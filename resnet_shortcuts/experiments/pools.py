@@ -9,7 +9,20 @@ from resnet_shortcuts.child_process import Child, Ready, launch
 from resnet_shortcuts.errors import EnvironmentFault
 from resnet_shortcuts.experiments import processes
 from resnet_shortcuts.experiments.home import FolderHome
-from resnet_shortcuts.experiments.run_job import EVENTS, Done, Failed, Left, Lost, RunEvent, RunJob, WorkerSetup
+from resnet_shortcuts.experiments.run_job import (
+    EVENTS,
+    DeviceFailed,
+    Done,
+    Failed,
+    Left,
+    Lost,
+    OutOfMemory,
+    Remark,
+    RunEvent,
+    RunJob,
+    WorkerSetup,
+)
+from resnet_shortcuts.experiments.slots import Slots
 from resnet_shortcuts.experiments.store import Experiment
 
 _LISTEN_SECONDS = 0.2  # how long to wait for an event before signals and other processes' runs are looked at again
@@ -40,32 +53,44 @@ class Pool(Protocol):
 
 
 class _Worker:
-    """A worker process, and what it trains (None: idle). One that is ``leaving`` takes no more."""
+    """A worker process, and what it trains (None: idle). One that is ``leaving`` takes no more.
 
-    def __init__(self, setup: WorkerSetup) -> None:
-        self.child: Child[RunEvent | Ready] = launch(setup, EVENTS, processes.environment(setup.threads))
+    One on a GPU sees that GPU only, as ``cuda``.
+    """
+
+    def __init__(self, setup: WorkerSetup, device: str) -> None:
+        self.device = device
+        variables = processes.environment(setup.threads, device)
+        seen = setup.model_copy(update={"device": device.partition(":")[0]})
+        self.child: Child[RunEvent | Ready] = launch(seen, EVENTS, variables)
         self.run_id: str | None = None
         self.ready = self.leaving = False
 
 
 class ProcessPool(Pool):
-    """``jobs`` worker processes at most, started as they are needed."""
+    """``jobs`` worker processes at most on each of ``devices``, started as they are needed.
 
-    def __init__(self, setup: WorkerSetup, jobs: int) -> None:
-        self._setup, self._jobs = setup, jobs
+    A GPU that fails is used no more, and its run goes on elsewhere. Where a GPU's memory does not suffice, it gets a
+    worker less; the run has failed if it was alone there.
+    """
+
+    def __init__(self, setup: WorkerSetup, jobs: int, devices: tuple[str, ...] = ("cpu",)) -> None:
+        self._setup, self._slots = setup, Slots(devices, jobs)
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
         self._failed_starts = 0
 
     def free(self) -> bool:
         """See `Pool`."""
-        return self._idle() is not None or sum(not worker.leaving for worker in self._workers) < self._jobs
+        return self._idle() is not None or self._place() is not None
 
     def start(self, job: RunJob) -> None:
         """See `Pool`."""
-        worker = self._idle()
+        worker, place = self._idle(), self._place()
         if worker is None:
-            worker = _Worker(self._setup)
+            if place is None:
+                raise RuntimeError("a run was given to a pool that is not free")
+            worker = _Worker(self._setup, place)
             self._workers.append(worker)
             self._selector.register(worker.child, selectors.EVENT_READ, worker)
         worker.run_id = job.run_id
@@ -81,12 +106,40 @@ class ProcessPool(Pool):
                     continue
                 if event.event == "stopped":  # not asked for here: it ends now, and its run is lost
                     continue
-                if isinstance(event, Done | Failed | Left):
+                if isinstance(event, Done | Failed | Left | OutOfMemory | DeviceFailed):
                     worker.run_id = None
-                    worker.leaving = isinstance(event, Failed)
-                handle(event)
+                    worker.leaving = not isinstance(event, Done | Left)
+                if isinstance(event, DeviceFailed):
+                    self._retire(worker, event, handle)
+                elif isinstance(event, OutOfMemory):
+                    self._make_room(worker, event, handle)
+                else:
+                    handle(event)
             if worker.child.ended:
                 self._remove(worker, handle)
+
+    def _retire(self, failed: _Worker, event: DeviceFailed, handle: Handle) -> None:
+        """Leave a GPU that failed alone: idle workers there end now, its runs are tried elsewhere."""
+        others = self._slots.retire(failed.device)
+        for worker in self._workers:
+            if worker.device == failed.device:
+                worker.leaving = True
+                if worker.run_id is None:
+                    worker.child.terminate()
+        if not others:
+            raise EnvironmentFault(f"{failed.device} failed, and no other GPU is left", event.reason, "see rsc doctor")
+        text = f"{failed.device} failed and is not used any more: {event.reason}"
+        handle(Remark(run_id=event.run_id, text=text, once=True))
+        handle(Lost(run_id=event.run_id, reason=event.reason, started=False))
+
+    def _make_room(self, worker: _Worker, event: OutOfMemory, handle: Handle) -> None:
+        """One worker less on a GPU whose memory did not suffice; the run is tried again beside fewer others."""
+        left = self._slots.shrink(worker.device)
+        if not left:
+            return handle(event)
+        text = f"{event.reason} on {worker.device}: {left} side by side there from now on"
+        handle(Remark(run_id=event.run_id, text=text))
+        return handle(Lost(run_id=event.run_id, reason=event.reason, started=False))
 
     def _remove(self, worker: _Worker, handle: Handle) -> None:
         """A worker process ended: on its own after a failed run, or killed in the middle of one."""
@@ -118,6 +171,9 @@ class ProcessPool(Pool):
         for worker in self._workers:
             worker.child.close()
         self._selector.close()
+
+    def _place(self) -> str | None:
+        return self._slots.place(worker.device for worker in self._workers if not worker.leaving)
 
     def _idle(self) -> _Worker | None:
         return next((worker for worker in self._workers if not worker.leaving and worker.run_id is None), None)

@@ -96,6 +96,20 @@ class Failed(Event):
     damaged: bool
 
 
+class OutOfMemory(Event):
+    """A GPU's memory did not suffice. Nothing is recorded yet: beside fewer runs it may."""
+
+    event: Literal["out-of-memory"] = "out-of-memory"
+    reason: str
+
+
+class DeviceFailed(Event):
+    """The GPU failed while it trained this run, which says nothing of the run."""
+
+    event: Literal["device-failed"] = "device-failed"
+    reason: str
+
+
 class Left(Event):
     """Not trained to its end here: another process trains it (busy) or has published its result (elsewhere), or the run
     was stopped as asked, with a checkpoint saved.
@@ -112,16 +126,20 @@ class Lost(Event):
     started: bool
 
 
-RunEvent = Trained | Remark | Done | Failed | Left | Lost | Fault
+RunEvent = Trained | Remark | Done | Failed | OutOfMemory | DeviceFailed | Left | Lost | Fault
 EVENTS: TypeAdapter[RunEvent | Ready] = TypeAdapter(Annotated[RunEvent | Ready, Field(discriminator="event")])
 
 
 def worker_setup(
-    config: Config, plan: Plan, dataset_folder: Path, experiment: Experiment, device: str, jobs: int
+    config: Config, plan: Plan, dataset_folder: Path, experiment: Experiment, devices: tuple[str, ...], jobs: int
 ) -> WorkerSetup:
-    """What the workers of a sweep are started with. ``jobs`` go side by side; 0 stands for this process."""
-    threads = 1 if device == "cpu" else max(1, machine.cores() // max(1, jobs))
-    facts = run_environment(device, threads, config.run.compile, plan.precision)
+    """What the workers of a sweep are started with. ``jobs`` go side by side on each device; 0 stands for this process.
+
+    ``device`` is the first; a pool gives each worker its own.
+    """
+    device = devices[0]
+    threads = 1 if device == "cpu" else max(1, machine.cores() // max(1, jobs * len(devices)))
+    facts = run_environment(device, threads, config.run, plan.precision)
     environment = {**facts, "jobs": jobs}
     if jobs:
         environment["preloaded"] = str(machine.tcmalloc_path() or "") or None
@@ -141,10 +159,10 @@ def worker_setup(
     )
 
 
-def run_environment(device: str, threads: int, compile: bool, precision: str) -> dict[str, Any]:
+def run_environment(device: str, threads: int, run: RunSpec, precision: str) -> dict[str, Any]:
     """What is recorded of the process that trains: the machine and how a run is executed here."""
-    execution = {"threads": threads, "compile": compile, "memory_format": "channels_last", "precision": precision}
-    return {**machine.environment(device), **execution}
+    execution = {"threads": threads, "compile": run.compile, "memory_format": "channels_last", "precision": precision}
+    return {**machine.environment(device), **execution, **({} if device == "cpu" else {"tf32": run.tf32})}
 
 
 def run_job(run: PlannedRun, config: Config, losses: int = 0) -> RunJob:

@@ -17,9 +17,11 @@ from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.plan import Plan, PlannedRun
 from resnet_shortcuts.experiments.pools import InProcessPool, Pool, ProcessPool
 from resnet_shortcuts.experiments.run_job import (
+    DeviceFailed,
     Done,
     Failed,
     Lost,
+    OutOfMemory,
     Remark,
     RunEvent,
     Trained,
@@ -101,28 +103,30 @@ def run_plan(
     experiment: Experiment,
     *,
     jobs: int | str = "auto",
-    device: str = "cpu",
+    devices: tuple[str, ...] = ("cpu",),
     progress: Callable[[SweepEvent], None] = lambda event: None,
     wait: bool = True,
     make_pool: Callable[[WorkerSetup], Pool] | None = None,
 ) -> Summary:
-    """Train every run of the plan that is not done. ``device`` is resolved; ``dataset_folder`` is prepared.
+    """Train every run of the plan that is not done. ``devices`` are resolved; ``dataset_folder`` is prepared.
 
     ``make_pool`` makes what executes the runs, if not this machine.
 
-    ``jobs`` runs go side by side in processes of their own; 0 trains in this process. Done and diverged runs are
+    ``jobs`` runs go side by side on each device in separate processes; 0: in this process. Done and diverged runs are
     skipped, crashed ones tried again, damaged results set aside and trained again. Runs that another process trains are
     waited for, or with ``wait=False`` left: BusyError once nothing else is to be done. Raises EnvironmentFault (disk
     full, permission, workers that do not start), SweepStopped on SIGINT, SIGTERM or SIGHUP.
     """
     _check_free_space(experiment.folder)
-    number = resolve_jobs(jobs, device)
-    setup = worker_setup(config, plan, dataset_folder, experiment, device, number)
+    number = resolve_jobs(jobs, devices[0])
+    setup = worker_setup(config, plan, dataset_folder, experiment, devices, number)
     with StopSignals() as signals:
         if make_pool is not None:
             pool = make_pool(setup)
         else:
-            pool = ProcessPool(setup, number) if number else InProcessPool(setup, lambda: bool(signals.received))
+            pool = (
+                ProcessPool(setup, number, devices) if number else InProcessPool(setup, lambda: bool(signals.received))
+            )
         sweep = _Sweep(plan, config, experiment, pool, progress, wait)
         unsaved = 0
         try:
@@ -231,6 +235,8 @@ class _Sweep:
             self._failed(run, event.reason, self.summary.damaged if event.damaged else self.summary.failed)
         elif isinstance(event, Lost):
             self._lost(run, event)
+        elif isinstance(event, OutOfMemory | DeviceFailed):
+            self._lacking(run, event)
         else:  # another process has it, or had it: see `hand_out`
             self.queue.append(run)
         return None
@@ -267,6 +273,13 @@ class _Sweep:
         reason = f"{event.reason}, {MAX_LOSSES} times"
         self.home.fail(run_job(run, self.config, losses), reason)
         self._failed(run, reason, self.summary.failed)
+
+    def _lacking(self, run: PlannedRun, event: OutOfMemory | DeviceFailed) -> None:
+        """A GPU's memory was too small even for this run alone, or the only GPU failed."""
+        if isinstance(event, DeviceFailed):
+            raise EnvironmentFault("the GPU failed", event.reason, "see rsc doctor")
+        self.home.fail(run_job(run, self.config, self.losses[run.run_id]), event.reason)
+        self._failed(run, event.reason, self.summary.failed)
 
     def _skip(self, kind: str, run: PlannedRun, stored: StoredRun) -> None:
         """Count a run that is done already (``kind`` skipped) or that another process has done (elsewhere)."""

@@ -29,7 +29,7 @@ from resnet_shortcuts.paths import cache_folder
 from resnet_shortcuts.shortcuts.catalogue import find, label_meant
 from resnet_shortcuts.shortcuts.custom_sources import needed_sources
 from resnet_shortcuts.training.recipe import evaluated_images, total_steps
-from resnet_shortcuts.training.step_settings import engine_for
+from resnet_shortcuts.training.step_settings import engine_for, evaluation_batch_size
 
 Progress = Callable[[str, int, int], None]
 
@@ -39,7 +39,7 @@ class Study:
     """What a config comes to here. ``folder`` holds the decoded data, ``manifest`` describes them."""
 
     config: Config
-    device: str
+    devices: tuple[str, ...]
     precision: str
     folder: Path
     manifest: Mapping[str, Any]
@@ -48,6 +48,11 @@ class Study:
     test_images: int
     validation_images: int
     warning: str | None = None
+
+    @property
+    def device(self) -> str:
+        """The first device: ``cpu`` or ``cuda:n``. Others are of its kind."""
+        return self.devices[0]
 
     @property
     def steps(self) -> int:
@@ -99,8 +104,9 @@ def open_study(
     from resnet_shortcuts.data.dataset import load
 
     asked, elsewhere = _precision_asked(config, stored), device is not None
+    devices = machine.resolve_devices(config.run.device) if device is None else (device,)
     if device is None:
-        device = machine.resolve_device(config.run.device)
+        device = devices[0]
         precision = machine.resolve_precision(asked, device)
     elif asked != "auto" or precision is None:
         precision = machine.resolve_precision(asked, device)
@@ -118,7 +124,7 @@ def open_study(
         plan = plan.model_copy(update={"verdicts": SealedVerdicts(families=(seal,))})
     return Study(
         config=config,
-        device=device,
+        devices=devices,
         precision=precision,
         folder=folder,
         manifest=describe(folder),
@@ -126,8 +132,14 @@ def open_study(
         train_images=len(dataset.train),
         test_images=len(dataset.test),
         validation_images=0 if dataset.validation is None else len(dataset.validation),
-        warning=None if elsewhere else machine.precision_warning(asked, device),
+        warning=None if elsewhere else _warning(config, asked, device),
     )
+
+
+def _warning(config: Config, precision: str, device: str) -> str | None:
+    """What to say of the device before anything trains."""
+    blind = machine.blind_gpu_warning() if config.run.device == "auto" and device == "cpu" else None
+    return blind or machine.precision_warning(precision, device)
 
 
 def _precision_asked(config: Config, stored: Experiment | None) -> str:
@@ -178,6 +190,12 @@ def network_counts(study: Study) -> list[dict[str, Any]]:
     return rows
 
 
+def evaluation_size(study: Study) -> int | None:
+    """Images in a batch of an evaluation where that is not the batch size of training."""
+    size = evaluation_batch_size(study.device, study.config.train.batch_size, study.input_shape)
+    return None if size == study.config.train.batch_size else size
+
+
 def cost_request(study: Study, **changes: Any) -> CostRequest:
     """What the cost pass of this study measures: its networks and strategies with the settings of its runs."""
     config, train = study.config, study.config.train
@@ -189,9 +207,11 @@ def cost_request(study: Study, **changes: Any) -> CostRequest:
         input_shape=study.input_shape,
         num_classes=study.classes,
         batch_size=train.batch_size,
+        evaluation_batch_size=evaluation_size(study),
         precision="bf16" if study.precision == "bf16" else "fp32",
-        engine=engine_for(study.device, config.run.compile),
+        engine=engine_for(study.device),
         compile=config.run.compile,
+        tf32=config.run.tf32,
         device=study.device,
         momentum=train.momentum,
         nesterov=train.nesterov,

@@ -31,7 +31,7 @@ def train_study(study: Study, results: Path, data_root: Path | None, jobs: int |
         check_networks(study)
     with training(stored, plan):
         experiment = Experiment.create(results, rerunnable(config, data_root), plan)
-        run_plan(plan, config, study.folder, experiment, jobs=at_once, device=study.device, wait=wait)
+        run_plan(plan, config, study.folder, experiment, jobs=at_once, devices=study.devices, wait=wait)
         request = cost_request(study) if config.cost.measure else cost_request(study, passes=("counts",))
         measurable = not any(in_this_process_only(strategy) for strategy in config.shortcuts)
         if measurable and not cost_file(experiment, request).exists():

@@ -9,12 +9,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resnet_shortcuts.errors import EnvironmentFault, IntegrityError, RscError, is_out_of_memory
+from resnet_shortcuts.errors import (
+    EnvironmentFault,
+    IntegrityError,
+    RscError,
+    is_device_fault,
+    is_gpu_out_of_memory,
+    is_out_of_memory,
+)
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.checkpoints import Checkpoint, Pace
 from resnet_shortcuts.experiments.home import Claim, Home, Superseded
 from resnet_shortcuts.experiments.kept_weights import kept_facts, weight_files
-from resnet_shortcuts.experiments.run_job import Done, Failed, Left, Remark, RunEvent, RunJob, Trained, WorkerSetup
+from resnet_shortcuts.experiments.run_job import (
+    DeviceFailed,
+    Done,
+    Failed,
+    Left,
+    OutOfMemory,
+    Remark,
+    RunEvent,
+    RunJob,
+    Trained,
+    WorkerSetup,
+)
 from resnet_shortcuts.experiments.run_record import Host, Resume
 from resnet_shortcuts.experiments.store import HISTORY, PREDICTIONS, pack_predictions
 
@@ -61,6 +79,10 @@ def train_run(
         with contextlib.suppress(OSError), claim.log.open("a") as log:
             log.write(traceback.format_exc())
         reason = _reason(error, setup)
+        if is_device_fault(error):
+            return DeviceFailed(run_id=job.run_id, reason=reason)
+        if is_gpu_out_of_memory(error):
+            return OutOfMemory(run_id=job.run_id, reason=reason)
         damaged = isinstance(error, IntegrityError)  # of the disk: no outcome that counts against the strategy
         if not damaged:
             with contextlib.suppress(EnvironmentFault):  # the event has the reason, too
@@ -102,6 +124,7 @@ class _Session:
             device=setup.device,
             precision=setup.precision,
             compile=setup.run.compile,
+            tf32=setup.run.tf32,
             evaluate_every=setup.run.evaluate_every,
             start=checkpoint.state if checkpoint else None,
             after_step=self._after_step,
@@ -186,8 +209,8 @@ class _Session:
 
 def _reason(error: Exception, setup: WorkerSetup) -> str:
     text = " ".join(str(error).split())[:300]
-    if isinstance(error, RscError):
-        return text
     if is_out_of_memory(error):
         return f"out of memory at batch size {setup.train.batch_size}"
+    if isinstance(error, RscError):
+        return text
     return f"{type(error).__name__}: {text}"

@@ -6,6 +6,7 @@ SIGTERM means: save a checkpoint at the next step and leave.
 import signal
 from typing import Any
 
+from resnet_shortcuts import gpus
 from resnet_shortcuts.child_process import Channel, Ready, printing_to
 from resnet_shortcuts.experiments.home import FolderHome
 from resnet_shortcuts.experiments.run_job import Failed, RunJob, WorkerSetup
@@ -26,6 +27,9 @@ def serve(plain: Any, channel: Channel) -> None:
     import resnet_shortcuts.training.loop  # noqa: F401
 
     torch.set_num_threads(setup.threads)
+    if setup.device != "cpu":
+        facts = {**setup.environment, "gpu_facts": gpus.recorded_facts(setup.device)}
+        setup = setup.model_copy(update={"environment": facts})
     load_sources(setup.sources)
     home = FolderHome(Experiment(setup.results, setup.name), channel.send)
     channel.send(Ready())

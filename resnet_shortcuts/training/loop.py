@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from resnet_shortcuts.data.batches import TrainBatches, test_batches
+from resnet_shortcuts.data.batches import TestBatches, TrainBatches
 from resnet_shortcuts.data.data_config import DataSpec
 from resnet_shortcuts.data.dataset import Dataset, Split
 from resnet_shortcuts.models.networks import set_position
 from resnet_shortcuts.training.epoch_record import EpochRecord
 from resnet_shortcuts.training.recipe import TrainSpec, learning_rate, total_steps
 from resnet_shortcuts.training.step import make_optimizer, make_step, reset_compiler
-from resnet_shortcuts.training.step_settings import Engine, StepSettings, engine_for
+from resnet_shortcuts.training.step_settings import Engine, StepSettings, engine_for, evaluation_batch_size
 from resnet_shortcuts.training.training_state import Progress, digest, momentum_of, render, restore
 
 CHECK_EVERY = 50
@@ -61,6 +61,7 @@ def train(
     device: torch.device | str = "cpu",
     precision: Literal["fp32", "bf16"] = "fp32",
     compile: bool = False,
+    tf32: bool = False,
     engine: Engine | None = None,
     evaluate_every: int = 1,
     start: dict[str, bytes] | None = None,
@@ -82,8 +83,9 @@ def train(
         batch_size=spec.batch_size,
         precision=precision,
         label_smoothing=spec.label_smoothing,
-        engine=engine or engine_for(str(device), compile),
+        engine=engine or engine_for(str(device)),
         compile=compile,
+        tf32=tf32,
     )
     run = _Run(model, dataset, data_spec, spec, seed, device, settings, while_evaluating)
     if start is not None:
@@ -118,6 +120,9 @@ class _Run:
         self.model, self.dataset, self.data_spec, self.spec = model, dataset, data_spec, spec
         self.seed, self.device, self.while_evaluating = seed, device, while_evaluating
         self.batches = TrainBatches(dataset, data_spec, seed=seed, batch_size=spec.batch_size, device=device)
+        shape = (dataset.channels, dataset.resolution, dataset.resolution)
+        self.evaluation_batch = evaluation_batch_size(str(device), spec.batch_size, shape)
+        self.test_batches: dict[int, TestBatches] = {}
         self.total = total_steps(spec, self.batches.steps_per_epoch)
         self.check_every = 1 if device.type == "cpu" else CHECK_EVERY
         self.progress = Progress()
@@ -181,7 +186,7 @@ class _Run:
         self.model.eval()
         classes, finite = [], torch.ones((), dtype=torch.bool, device=self.device)
         with torch.inference_mode():
-            for images, _ in test_batches(split, self.dataset, self.data_spec, self.spec.batch_size, self.device):
+            for images, _ in self._batches_of(split).batches(self.evaluation_batch):
                 logits = self.model(images)
                 classes.append(logits.argmax(1))
                 finite &= logits.isfinite().all()
@@ -191,6 +196,12 @@ class _Run:
             raise Diverged(f"the network's answers are not finite after step {self.progress.step}")
         predictions: NDArray[np.int64] = torch.cat(classes).cpu().numpy()
         return predictions
+
+    def _batches_of(self, split: Split) -> TestBatches:
+        """Made once a split: on a GPU its images stay there."""
+        if id(split) not in self.test_batches:
+            self.test_batches[id(split)] = TestBatches(split, self.dataset, self.data_spec, self.device)
+        return self.test_batches[id(split)]
 
     def _accuracy(self, split: Split) -> float:
         return _percent_equal(self.predict(split), split.labels)

@@ -91,7 +91,7 @@ class Step:
             self.forward = torch.compile(model, fullgraph=True, backend=BACKEND)
         if self.device.type == "cuda":
             torch.backends.cudnn.deterministic = settings.deterministic
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = settings.tf32
         self.prepare()
 
     def prepare(self) -> None:

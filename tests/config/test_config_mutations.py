@@ -35,7 +35,7 @@ WHOLE: dict[str, Any] = {
               "weight_decay": 0.0001, "label_smoothing": 0.0,
               "schedule": {"kind": "step", "milestones": [1, 2], "milestones_in": "iterations", "gamma": 0.1,
                            "warmup_iterations": 0, "warmup_lr": 0.01}},
-    "run": {"device": "cpu", "precision": "fp32", "jobs": 2, "compile": False, "evaluate_every": 1,
+    "run": {"device": "cpu", "precision": "fp32", "jobs": 2, "compile": False, "tf32": False, "evaluate_every": 1,
             "checkpoint_seconds": 30.0, "keep_weights": False},
     "cost": {"measure": True, "seconds": 30.0},
     "compare": {"baseline": "A", "margin": 0.2, "fail_above": 50.0, "rule": "sequential", "max_seeds": 9,

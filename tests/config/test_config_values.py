@@ -53,7 +53,7 @@ def test_fault_09_only_true_and_false_are_booleans(complaints: Complaints) -> No
         ("cost.seconds", "-.inf", "a number above 0 and at most 86,400"),
         ("compare.margin", "0", "a number above 0 and at most 100"),
         ("data.train_size", "0", "a whole number of at least 1 and at most 100,000,000 or null"),
-        ("run.device", "gpu", "one of auto, cpu, cuda[:N]"),
+        ("run.device", "gpu", "auto, cpu, cuda (all GPUs), cuda:N, or a list of GPUs: [cuda:0, cuda:3]"),
         ("networks", "[{name: cifar-resnet-20, width: 0}]", "a whole number of at least 1 and at most 4,096 or null"),
     ],
 )
@@ -192,3 +192,11 @@ def test_fault_18_a_batch_larger_than_the_data(load: Load, complaints: Complaint
 
 def test_a_shortcut_in_a_file_that_is_not_there_names_the_file(complaints: Complaints) -> None:
     assert "nowhere.py" in complaints(GOOD, "shortcuts=[A, './nowhere.py:Mine']")[0]
+
+
+def test_devices_are_a_word_or_a_list_of_gpus(load: Load, complaints: Complaints) -> None:
+    assert load(GOOD + "run: {device: 'cuda:1'}\n").run.device == "cuda:1"
+    assert load(GOOD + "run: {device: ['cuda:0', 'cuda:3']}\n").run.device == ("cuda:0", "cuda:3")
+    assert complaints(GOOD + "run: {device: ['cuda:0', cpu]}\n")[0].startswith("run.device.1 is the text 'cpu'")
+    assert "a device is listed twice" in complaints(GOOD + "run: {device: ['cuda:0', 'cuda:0']}\n")[0]
+    assert "the list is empty" in complaints(GOOD + "run: {device: []}\n")[0]

@@ -17,7 +17,7 @@ def test_packed_runs_equal_solo_runs(tmp_path):
     found = []
     for jobs in (1, 4):
         rig = make_rig(tmp_path / str(jobs), tmp_path / "cache", YAML, "run.device=cuda", "seeds=4")
-        summary = run_plan(rig.plan, rig.config, rig.dataset, rig.experiment, jobs=jobs, device="cuda")
+        summary = run_plan(rig.plan, rig.config, rig.dataset, rig.experiment, jobs=jobs, devices=("cuda:0",))
         assert len(summary.done) == len(rig.plan.runs) == 4
         found.append([rig.outcome(number) for number in range(4)])
     assert found[0] == found[1]

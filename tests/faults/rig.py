@@ -43,7 +43,7 @@ class Rig:
 
     @property
     def setup(self) -> WorkerSetup:
-        setup = worker_setup(self.config, self.plan, self.dataset, self.experiment, "cpu", 1)
+        setup = worker_setup(self.config, self.plan, self.dataset, self.experiment, ("cpu",), 1)
         return setup.model_copy(update={"environment": {**setup.environment, "commit": None}})
 
     def job(self, number: int = 0) -> RunJob:

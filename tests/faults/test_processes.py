@@ -13,7 +13,7 @@ import psutil
 import pytest
 import torch
 
-from resnet_shortcuts import durable, locks, machine
+from resnet_shortcuts import durable, gpus, locks, machine
 from resnet_shortcuts.errors import EnvironmentFault, is_out_of_memory
 from resnet_shortcuts.experiments import checkpoints
 from resnet_shortcuts.experiments.run_states import list_runs
@@ -256,7 +256,7 @@ def test_fault_51_a_full_disk_ends_the_sweep_with_5(tmp_path, cache):
 
 
 def test_fault_53_no_gpu_where_one_was_asked_for():
-    if machine.gpu_driver_present():
+    if gpus.driver_present():
         pytest.skip("this machine has a GPU")
     with pytest.raises(EnvironmentFault, match="'cuda' is not available") as raised:
         machine.resolve_device("cuda")

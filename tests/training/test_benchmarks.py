@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_shortcuts.machine import gpu_driver_present
+from resnet_shortcuts.gpus import driver_present
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -31,7 +31,7 @@ def scaling():
     return load("scaling")
 
 
-@pytest.mark.skipif(gpu_driver_present(), reason="there is a GPU here")
+@pytest.mark.skipif(driver_present(), reason="there is a GPU here")
 def test_without_a_gpu_the_benchmark_exits_5_with_one_line():
     done = subprocess.run([sys.executable, FOLDER / "gpu.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 5

@@ -60,9 +60,8 @@ def taped(monkeypatch):
 
 
 def test_the_device_chooses_the_engine():
-    assert engine_for("cpu", compile=False) == engine_for("cpu", compile=True) == "plain"
-    assert engine_for("cuda", compile=False) == engine_for("cuda:1", compile=False) == "graph"
-    assert engine_for("cuda", compile=True) == "static"
+    assert engine_for("cpu") == "plain"
+    assert engine_for("cuda") == engine_for("cuda:1") == "graph"
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_no_step_waits_for_the_device(monkeypatch, error_where_waited, augmentat
     from resnet_shortcuts.data import batches as batches_module
 
     if kept == "on the host":
-        monkeypatch.setattr(batches_module, "_ON_DEVICE", 0)
+        monkeypatch.setattr(batches_module, "memory_for_images", lambda device: 0)
     model = network("dropout").to("cuda", memory_format=torch.channels_last).train()
     take = stepper("graph", model)
     data = DATA.model_copy(update={"augment": tuple(augmentations)})
