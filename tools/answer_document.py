@@ -3,6 +3,7 @@
 ``--verify`` measures first, from five seeds, what the operators do (a minute or two), and stores it beside the runs.
 """
 
+import dataclasses
 import json
 import math
 import statistics
@@ -63,8 +64,7 @@ def _filled(parts: dict[str, str]) -> str:
         if "{{" + name + "}}" not in text:
             raise KeyError(name)
         text = text.replace("{{" + name + "}}", part.strip())
-    lines = [line.rstrip() for line in text.splitlines()]
-    return "\n".join(line for number, line in enumerate(lines) if line or lines[number - 1]) + "\n"
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
 def grid_of(verdicts: Verdicts) -> Factorial:
@@ -85,12 +85,11 @@ def run_sd(verdicts: Verdicts) -> float:
 def _parts(verdicts: Verdicts) -> dict[str, str]:
     seal, grid = verdicts.record.seals[0], grid_of(verdicts)
     network = next(iter(verdicts.failures))[0]
-    costs = [cost for cost in verdicts.record.costs if cost.step_ms is not None]
     claims = judge_claims(verdicts.record, json.loads(PROPERTIES.read_bytes())["rows"], verdicts.margin)
     return {
         "sentences": "\n".join(f"{number}. {text}" for number, text in enumerate(five_sentences(verdicts, grid), 1)),
         "table": markdown(first_tables(verdicts)),
-        "costs": markdown([cost_details(verdicts, network, ())]) if costs else "Not measured with these runs yet.",
+        "costs": _costs(verdicts, network),
         "effects": "\n".join(_effects(grid, interactions=False)),
         "interactions": "\n".join(_effects(grid, interactions=True)),
         "power": power_table(seal, len(grid.channels), len(grid.effects), run_sd(verdicts)),
@@ -102,6 +101,21 @@ def _parts(verdicts: Verdicts) -> dict[str, str]:
         "regimes": regime_table(),
         "answer": ANSWER,
     }
+
+
+def _costs(verdicts: Verdicts, network: str) -> str:
+    """The measured costs, how well the ratios are known, and the sentences of the cost pass."""
+    costs = [cost for cost in verdicts.record.costs if cost.step_ratio is not None]
+    if not costs:
+        return "Not measured with these runs yet."
+    widths = [
+        (cost.step_ratio_interval[1] - cost.step_ratio_interval[0]) / 2
+        for cost in costs
+        if cost.step_ratio_interval is not None
+    ]
+    known = f"Every ratio of step times is known within {100 * max(widths):.1f} %." if widths else ""
+    table = dataclasses.replace(cost_details(verdicts, network, ()), title="")
+    return "\n".join([markdown([table]), " ".join([known, *verdicts.record.cost_sentences])])
 
 
 def _effects(grid: Factorial, *, interactions: bool) -> Iterator[str]:

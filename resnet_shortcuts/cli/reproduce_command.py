@@ -108,6 +108,6 @@ def _train(
         )
         with SweepProgress(study.steps, at_once) as progress:
             summary = run_plan(
-                part, study.config, study.folder, experiment, jobs=at_once, device=study.device, progress=progress
+                part, study.config, study.folder, experiment, jobs=at_once, devices=study.devices, progress=progress
             )
     return experiment, summary

@@ -6,6 +6,7 @@ section would accept. Reading a file is `load_config` here; YAML and lines are `
 """
 
 import json
+import operator
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -152,7 +153,7 @@ class RunSpec(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     jobs: Literal["auto"] | Annotated[int, Field(strict=True, ge=0, le=1024)] = "auto"
     compile: Annotated[bool, Field(strict=True)] = False
-    tf32: Annotated[bool, Field(strict=True)] = False
+    tf32: Annotated[bool, Field(strict=True, exclude_if=operator.not_)] = False
     evaluate_every: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1
     checkpoint_seconds: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 30.0
     keep_weights: Literal["auto"] | Annotated[bool, Field(strict=True)] = "auto"
