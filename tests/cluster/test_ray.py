@@ -87,7 +87,7 @@ name: pictures
 data: {source: image-folder, resolution: 16}
 networks: [{name: cifar-resnet-8, width: 8}]
 shortcuts: [projection]
-seeds: 2
+seeds: 4
 train: {epochs: 2, batch_size: 4, lr: 0.05}
 run: {device: cpu, precision: fp32}
 cost: {measure: false}
@@ -118,7 +118,7 @@ def test_a_node_with_other_data_is_left_out_and_one_without_data_gets_them_from_
     ray_nodes.second = ray_nodes.add(env_vars={**os.environ, "RSC_DATA_ROOT": str(empty), "RSC_CACHE": str(cache)})
     try:
         said = end(train(ray_nodes, tmp_path, "--data-root", str(ours)), 0)
-        assert "trained 2 runs" in said
+        assert "trained 4 runs" in said, "as many as nodes, so that each is given one"
         assert list(cache.glob("data/fetched-*/manifest.json")), "sent to the node that has none"
         (line,) = [line for line in said.splitlines() if "is left out" in line]
         assert "the data on this machine have content" in line
